@@ -1,0 +1,1 @@
+"""Adapters between the product and the carriers; none of them knows the database."""
