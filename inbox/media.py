@@ -1,0 +1,220 @@
+"""Files of customers and members: recognized by their bytes, made safe, kept under their own hash.
+
+Sizes are bytes, lengths are pixels. Everything here is a pure function of bytes except store and open_stored, which
+touch the folder they are given. A picture that can't be shown safely raises MediaRefused with a sentence for people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+
+MAX_IMAGE_BYTES = 20 * 1024 * 1024
+MAX_PIXELS = 50_000_000
+MAX_FRAMES = 200
+THUMB_WIDTH = 472
+THUMB_HEIGHT = 2 * THUMB_WIDTH
+UNKNOWN = "application/octet-stream"
+
+_FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/webp": "WEBP"}
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+
+
+class MediaRefused(Exception):
+    """The file can't be shown safely; the text says why."""
+
+
+@dataclass(frozen=True)
+class SafeImage:
+    """A freshly written picture without metadata; thumb is None when the picture is small enough itself."""
+
+    data: bytes
+    content_type: str
+    width: int
+    height: int
+    thumb: bytes | None
+
+
+_STARTS: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"%PDF-", "application/pdf"),
+    (b"OggS", "audio/ogg"),
+    (b"ID3", "audio/mpeg"),
+    (b"#!AMR-WB\n", "audio/amr-wb"),
+    (b"#!AMR\n", "audio/amr"),
+    (b"fLaC", "audio/flac"),
+    (b"\x1aE\xdf\xa3", "video/webm"),
+)
+_BRANDS = {
+    b"heic": "image/heic",
+    b"heix": "image/heic",
+    b"mif1": "image/heif",
+    b"avif": "image/avif",
+    b"M4A ": "audio/mp4",
+    b"M4B ": "audio/mp4",
+    b"qt  ": "video/quicktime",
+    b"3gp": "video/3gpp",
+    b"3g2": "video/3gpp2",
+}
+
+
+def sniff(data: bytes) -> str:
+    """The content type the bytes themselves show; application/octet-stream (download only) when they show none."""
+    for start, kind in _STARTS:
+        if data.startswith(start):
+            return kind
+    if data[:4] == b"RIFF" and data[8:12] in (b"WEBP", b"WAVE"):
+        return "image/webp" if data[8:12] == b"WEBP" else "audio/wav"
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12]) or _BRANDS.get(data[8:11]) or "video/mp4"
+    if len(data) > 3 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0:
+        layer = data[1] & 0x06
+        if layer == 0 and data[1] & 0xF0 == 0xF0:
+            return "audio/aac"
+        if layer != 0 and data[1] & 0x18 != 0x08 and data[2] & 0xF0 != 0xF0:
+            return "audio/mpeg"
+    if data[:64].removeprefix(b"\xef\xbb\xbf").lstrip().upper().startswith(b"BEGIN:VCARD"):
+        return "text/vcard"
+    return UNKNOWN
+
+
+def _open(data: bytes, kind: str) -> Image.Image:
+    if len(data) > MAX_IMAGE_BYTES:
+        raise MediaRefused("The picture is larger than 20 MB.")
+    if kind not in _FORMATS:
+        raise MediaRefused("Only JPEG, PNG, GIF and WebP pictures can be shown.")
+    image = Image.open(io.BytesIO(data), formats=[_FORMATS[kind]])
+    if image.width * image.height > MAX_PIXELS:
+        raise MediaRefused("The picture has more than 50 million pixels.")
+    return image
+
+
+def _still(image: Image.Image) -> Image.Image:
+    """The first frame upright, in a mode every encoder knows, with nothing attached to it."""
+    upright = ImageOps.exif_transpose(image)
+    see_through = "A" in upright.getbands() or "transparency" in upright.info
+    plain = upright.convert("RGBA" if see_through else "RGB")
+    plain.info = {}
+    return plain
+
+
+def _encode(image: Image.Image, kind: str) -> bytes:
+    out = io.BytesIO()
+    if kind == "image/jpeg":
+        image.convert("RGB").save(out, "JPEG", quality=88, optimize=True)
+    elif kind == "image/png":
+        image.save(out, "PNG")
+    elif kind == "image/webp":
+        image.save(out, "WEBP", quality=86)
+    else:
+        image.save(out, "GIF")
+    return out.getvalue()
+
+
+def _thumb(image: Image.Image) -> bytes | None:
+    if image.width <= THUMB_WIDTH and image.height <= THUMB_HEIGHT:
+        return None
+    small = image.copy()
+    small.thumbnail((THUMB_WIDTH, THUMB_HEIGHT))
+    return _encode(small, "image/webp" if small.mode == "RGBA" else "image/jpeg")
+
+
+def _moves(image: Image.Image) -> bool:
+    """Whether an animation is short and small enough to keep."""
+    frames = 0
+    for frames, _ in enumerate(ImageSequence.Iterator(image), start=1):
+        if frames > MAX_FRAMES or frames * image.width * image.height > MAX_PIXELS:
+            image.seek(0)
+            return False
+    image.seek(0)
+    return frames > 1
+
+
+def _animation(image: Image.Image) -> bytes:
+    durations: list[int] = []
+
+    def frames() -> Iterator[Image.Image]:
+        for frame in ImageSequence.Iterator(image):
+            durations.append(int(frame.info.get("duration", 100)) or 100)
+            plain = frame.convert("RGBA")
+            plain.info = {}
+            yield plain
+
+    first, *others = list(frames())
+    out = io.BytesIO()
+    first.save(
+        out,
+        "GIF",
+        save_all=True,
+        append_images=others,
+        duration=durations,
+        loop=int(image.info.get("loop", 0)),
+        disposal=2,
+    )
+    return out.getvalue()
+
+
+def _rewrite(data: bytes, kind: str) -> SafeImage:
+    image = _open(data, kind)
+    moving = kind == "image/gif" and _moves(image)
+    written = _animation(image) if moving else b""
+    image.seek(0)
+    still = _still(image)
+    return SafeImage(written or _encode(still, kind), kind, still.width, still.height, _thumb(still))
+
+
+def safe_image(data: bytes) -> SafeImage:
+    """The picture written anew; a GIF that is too long or too big keeps its first frame only."""
+    try:
+        return _rewrite(data, sniff(data))
+    except MediaRefused:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise MediaRefused("The picture has more than 50 million pixels.") from None
+    except UnidentifiedImageError:
+        raise MediaRefused("The picture is damaged.") from None
+    except Exception as error:  # decoders raise almost anything on hostile bytes
+        raise MediaRefused("The picture is damaged.") from error
+
+
+def _path(root: Path, sha256: str) -> Path:
+    if not _SHA256.match(sha256):
+        raise FileNotFoundError(sha256)
+    return root / sha256[:2] / sha256[2:]
+
+
+def store(root: Path, data: bytes) -> str:
+    """Keep the bytes under their hash and return it; a crash leaves the whole file or none, twice is once."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = _path(root, sha256)
+    if path.exists():
+        return sha256
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return sha256
+
+
+def open_stored(root: Path, sha256: str) -> BinaryIO:
+    """The stored file, open for reading; FileNotFoundError when there is none."""
+    return _path(root, sha256).open("rb")
