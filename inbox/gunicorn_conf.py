@@ -1,0 +1,42 @@
+"""How gunicorn serves the pages and the websockets: one process, one thread for each open page and some to spare."""
+
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from inbox.config import load
+
+settings = load()
+
+bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
+threads = int(os.environ.get("THREADS") or 120)
+worker_connections = 2000
+timeout = 60
+graceful_timeout = 5
+keepalive = 15
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+control_socket_disable = True
+accesslog = None
+errorlog = "-"
+loglevel = settings.log_level.lower()
+proc_name = "inbox-web"
+
+
+def post_worker_init(worker: Any) -> None:
+    """Tell open sockets to reconnect when this process is asked to stop, so that none of them holds it up."""
+    earlier = signal.getsignal(signal.SIGTERM)
+
+    def close_sockets_first(number: int, frame: FrameType | None) -> None:
+        from inbox import realtime
+
+        close_all = getattr(realtime, "close_all", None)
+        if close_all is not None:
+            close_all()
+        if callable(earlier):
+            earlier(number, frame)
+
+    signal.signal(signal.SIGTERM, close_sockets_first)
