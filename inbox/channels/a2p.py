@@ -1,0 +1,281 @@
+"""Registration with the US carriers (A2P 10DLC): the purposes they know and what they check before they look."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from inbox import phone
+from inbox.channels.base import Issue, UseCase
+
+Form = Mapping[str, Any]
+
+BRAND_TYPES = ("PRIVATE_PROFIT", "PUBLIC_PROFIT", "NON_PROFIT", "GOVERNMENT")
+VERTICALS = (
+    *("AGRICULTURE", "COMMUNICATION", "CONSTRUCTION", "EDUCATION", "ENERGY", "ENTERTAINMENT", "FINANCIAL", "GAMBLING"),
+    *("GOVERNMENT", "HEALTHCARE", "HOSPITALITY", "HUMAN_RESOURCES", "INSURANCE", "LEGAL", "MANUFACTURING", "NGO"),
+    *("POLITICAL", "POSTAL", "PROFESSIONAL", "REAL_ESTATE", "RETAIL", "TECHNOLOGY", "TRANSPORTATION"),
+)
+
+USE_CASES = (
+    UseCase("CUSTOMER_CARE", "Customer care", "Support, account help and answers to people who write to you."),
+    UseCase("LOW_VOLUME", "Low volume", "Small amounts of texts for several of these purposes; the cheapest to keep."),
+    UseCase("MIXED", "Mixed", "Two to five purposes together, in any amount."),
+    UseCase("ACCOUNT_NOTIFICATION", "Account notifications", "Notices about an account somebody has with you."),
+    UseCase("DELIVERY_NOTIFICATION", "Delivery notifications", "Where an order or a delivery is."),
+    UseCase("MARKETING", "Marketing", "Offers and promotions people asked for."),
+    UseCase("2FA", "Sign-in codes", "One-time codes that let people sign in."),
+    UseCase("FRAUD_ALERT", "Fraud alerts", "Warnings of possible fraud on an account."),
+    UseCase("SECURITY_ALERT", "Security alerts", "Warnings that a system may be compromised."),
+    UseCase("HIGHER_EDUCATION", "Higher education", "Texts of colleges and universities."),
+    UseCase("K12_EDUCATION", "Schools", "Texts of primary and secondary schools.", needs_review=True),
+    UseCase("POLLING_VOTING", "Polls", "Surveys and polls that are not political."),
+    UseCase("PUBLIC_SERVICE_ANNOUNCEMENT", "Public service announcements", "Information of public interest."),
+    UseCase("CHARITY", "Charity", "Texts of a registered charity; not for donations to campaigns."),
+    UseCase("POLITICAL", "Political", "Texts of a registered political organization."),
+    UseCase(
+        "AGENTS_FRANCHISES", "Agents and franchises", "Branches that each text their customers.", needs_review=True
+    ),
+    UseCase("EMERGENCY", "Emergency", "Public safety in an emergency.", needs_review=True),
+    UseCase("PROXY", "Proxy", "Two people reach one another through a shared number.", needs_review=True),
+    UseCase("SOCIAL", "Social", "Conversations between members of a community.", needs_review=True),
+    UseCase("SWEEPSTAKE", "Sweepstakes", "Prize draws.", needs_review=True),
+)
+
+_EMAIL = re.compile(r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$")
+_EIN = re.compile(r"^\d{2}-?\d{7}$")
+_ZIP = re.compile(r"^\d{5}(-\d{4})?$")
+_LINK = re.compile(
+    r"https?://\S|\bwww\.\S|\b[a-z0-9-]+\.(?:com|net|org|io|co|us|info|biz|app|shop|ly|me)\b", re.IGNORECASE
+)
+_PHONE = re.compile(r"(?<![\w.])(?:\+?1[\s.-]?)?\(?[2-9]\d{2}\)?[\s.-]?\d{3}[\s.-]?\d{4}(?!\d)")
+_OPT_OUT = re.compile(r"\b(stop|opt[\s-]?out|unsubscribe|end|quit|cancel)\b", re.IGNORECASE)
+_KEYWORD = re.compile(r"^[A-Za-z0-9]+$")
+# Words that end or join company names; a sample may leave them out.
+_SUFFIX = re.compile(r"[,.]|\b(inc|incorporated|llc|llp|ltd|limited|corp|corporation|company|co|the)\b", re.IGNORECASE)
+
+_LABELS = {
+    "brand_legal_name": "the legal name of the business",
+    "brand_ein": "the EIN",
+    "brand_type": "the kind of business",
+    "brand_vertical": "the industry",
+    "brand_website": "the website",
+    "brand_address_street": "the street",
+    "brand_address_city": "the city",
+    "brand_address_region": "the state or region",
+    "brand_address_postal": "the postal code",
+    "brand_country": "the country",
+    "contact_first_name": "the contact's first name",
+    "contact_last_name": "the contact's last name",
+    "contact_email": "the contact's e-mail",
+    "contact_phone": "the contact's phone number",
+    "contact_title": "the contact's job title",
+    "use_case": "the purpose",
+    "description": "the description",
+    "message_flow": "how people agree to texts",
+}
+
+
+def text(form: Form, name: str) -> str:
+    """A field as stripped text."""
+    value = form.get(name)
+    return "" if value is None else str(value).strip()
+
+
+def yes(form: Form, name: str) -> bool:
+    """A field as a switch, whether it came from a form or from code."""
+    return str(form.get(name) or "").strip().lower() in ("1", "true", "yes", "on", "y")
+
+
+def keywords(form: Form, name: str) -> list[str]:
+    """The keywords of a field, separated by commas, spaces or lines."""
+    value = form.get(name) or ""
+    parts = value if isinstance(value, list | tuple) else re.split(r"[\s,;]+", str(value))
+    return [str(part).strip() for part in parts if str(part).strip()]
+
+
+def samples(form: Form) -> dict[str, str]:
+    """The samples that were filled in, by field."""
+    names = [f"sample_{number}" for number in range(1, 6)]
+    return {name: text(form, name) for name in names if text(form, name)}
+
+
+def _missing(form: Form, names: Iterable[str]) -> list[Issue]:
+    return [Issue(name, "required", f"Enter {_LABELS[name]}.") for name in names if not text(form, name)]
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and "." in host.strip(".") and not re.search(r"\s", value)
+
+
+def check_brand(form: Form) -> list[Issue]:
+    """Everything wrong with a brand that can be told without asking the carriers."""
+    required = [name for name in _LABELS if name.startswith(("brand_", "contact_"))]
+    issues = _missing(form, required)
+
+    def refuse(name: str, code: str, message: str) -> None:
+        issues.append(Issue(name, code, message))
+
+    us = text(form, "brand_country").upper() in ("US", "USA")
+    if (kind := text(form, "brand_type")) and kind not in BRAND_TYPES:
+        refuse(
+            "brand_type", "choice", "Choose the kind of business. A business without an EIN can't be registered here."
+        )
+    if (vertical := text(form, "brand_vertical")) and vertical not in VERTICALS:
+        refuse("brand_vertical", "choice", "Choose an industry of the list.")
+    if len(text(form, "brand_legal_name")) > 255:
+        refuse("brand_legal_name", "length", "Use at most 255 characters.")
+    ein = text(form, "brand_ein")
+    if ein and us and not _EIN.match(ein):
+        refuse("brand_ein", "shape", "An EIN has nine digits, like 12-3456789.")
+    elif ein and not us and not 3 <= len(ein) <= 21:
+        refuse("brand_ein", "shape", "Enter the registration number with 3 to 21 characters.")
+    if (country := text(form, "brand_country")) and not re.match(r"^[A-Za-z]{2}$", country):
+        refuse("brand_country", "shape", "Choose a country.")
+    if (website := text(form, "brand_website")) and not _is_url(website):
+        refuse("brand_website", "shape", "Enter a full address, like https://www.example.com.")
+    if us and (postal := text(form, "brand_address_postal")) and not _ZIP.match(postal):
+        refuse("brand_address_postal", "shape", "A ZIP code has five digits, like 94105.")
+    if us and (region := text(form, "brand_address_region")) and not re.match(r"^[A-Za-z]{2}$", region):
+        refuse("brand_address_region", "shape", "Use the two letters of the state, like CA.")
+    if (email := text(form, "contact_email")) and not _EMAIL.match(email):
+        refuse("contact_email", "shape", "Enter an e-mail address, like ana@example.com.")
+    if (number := text(form, "contact_phone")) and phone.normalize(number, country.upper() or "US") is None:
+        refuse("contact_phone", "shape", "Enter a phone number with its area code.")
+    return issues
+
+
+def _length(form: Form, name: str, least: int, most: int, required: bool) -> list[Issue]:
+    value = text(form, name)
+    if (value or required) and not least <= len(value) <= most:
+        message = f"Use {least} to {most:,} characters; this has {len(value):,}."
+        return [Issue(name, "length", message)]
+    return []
+
+
+def _names_brand(sample: str, brand: str) -> bool:
+    """Whether a sample names the business, forgiving case, punctuation and endings like Inc."""
+    core = " ".join(_SUFFIX.sub(" ", brand).casefold().split())
+    said = " ".join(_SUFFIX.sub(" ", sample).casefold().split())
+    return not core or core in said or brand.casefold() in sample.casefold()
+
+
+def _check_samples(form: Form) -> list[Issue]:
+    given = samples(form)
+    issues = [
+        Issue(name, "required", "Give at least two sample texts.")
+        for name in ("sample_1", "sample_2")
+        if len(given) < 2 and name not in given
+    ]
+    for name in given:
+        issues += _length(form, name, 20, 1024, required=True)
+    if not given:
+        return issues
+    first = next(iter(given))
+    brand = text(form, "brand_legal_name") or text(form, "brand_name")
+    if brand and not any(_names_brand(sample, brand) for sample in given.values()):
+        issues.append(Issue(first, "brand", f"At least one sample must name {brand}."))
+    if not any(_OPT_OUT.search(sample) for sample in given.values()):
+        issues.append(
+            Issue(first, "opt_out", "At least one sample must say how to opt out, like “Reply STOP to opt out”.")
+        )
+    return issues
+
+
+def _check_flags(form: Form) -> list[Issue]:
+    joined = "\n".join(samples(form).values())
+    issues = []
+    if _LINK.search(joined) and not yes(form, "has_embedded_links"):
+        issues.append(Issue("has_embedded_links", "flag", "A sample holds a link: say that texts hold links."))
+    if yes(form, "has_embedded_links") and joined and not _LINK.search(joined):
+        issues.append(
+            Issue("has_embedded_links", "flag", "No sample holds a link: add one to a sample or turn this off.")
+        )
+    if _PHONE.search(joined) and not yes(form, "has_embedded_phone"):
+        issues.append(
+            Issue("has_embedded_phone", "flag", "A sample holds a phone number: say that texts hold numbers.")
+        )
+    if yes(form, "has_embedded_phone") and joined and not _PHONE.search(joined):
+        message = "No sample holds a phone number: add one to a sample or turn this off."
+        issues.append(Issue("has_embedded_phone", "flag", message))
+    return issues
+
+
+def check_campaign(form: Form) -> list[Issue]:
+    """Everything wrong with a campaign that can be told without asking the carriers.
+
+    The form may also hold brand_legal_name (or brand_name), so that samples can be checked for it.
+    """
+    issues = _missing(form, ("use_case",))
+    if (purpose := text(form, "use_case")) and purpose not in {case.code for case in USE_CASES}:
+        issues.append(Issue("use_case", "choice", "Choose a purpose of the list."))
+    issues += _length(form, "description", 40, 4096, required=True)
+    issues += _length(form, "message_flow", 40, 2048, required=True)
+    issues += _check_samples(form)
+    issues += _check_flags(form)
+    for name in ("opt_in_message", "opt_out_message", "help_message"):
+        issues += _length(form, name, 20, 320, required=False)
+    for name in ("opt_in_keywords", "opt_out_keywords", "help_keywords"):
+        words = keywords(form, name)
+        if not all(map(_KEYWORD.match, words)):
+            issues.append(Issue(name, "shape", "Keywords hold letters and digits only, separated by commas."))
+        elif len(",".join(words)) > 255:
+            issues.append(Issue(name, "length", "Use at most 255 characters."))
+    for name in ("privacy_url", "terms_url"):
+        if (url := text(form, name)) and not _is_url(url):
+            issues.append(Issue(name, "shape", "Enter a full address, like https://www.example.com/privacy."))
+    return issues
+
+
+# What the carriers call our fields in their errors.
+_FIELDS: dict[str, str] = {
+    **dict.fromkeys(("TAX_ID", "EIN", "BUSINESS_REGISTRATION_NUMBER", "BRAND_EIN"), "brand_ein"),
+    **dict.fromkeys(
+        ("LEGAL_NAME", "COMPANY_NAME", "BUSINESS_NAME", "LEGAL_COMPANY_NAME", "BRAND_NAME"), "brand_legal_name"
+    ),
+    **dict.fromkeys(
+        ("STOCK_SYMBOL", "NONPROFIT", "GOVERNMENT_ENTITY", "BUSINESS_TYPE", "COMPANY_TYPE", "ENTITY_TYPE"), "brand_type"
+    ),
+    **dict.fromkeys(("BUSINESS_INDUSTRY", "VERTICAL"), "brand_vertical"),
+    **dict.fromkeys(("WEBSITE", "WEBSITE_URL", "BRAND_WEBSITE"), "brand_website"),
+    **dict.fromkeys(("STREET", "ADDRESS", "ADDRESS_SIDS", "CUSTOMER_PROFILE_ADDRESS"), "brand_address_street"),
+    "CITY": "brand_address_city",
+    **dict.fromkeys(("REGION", "STATE"), "brand_address_region"),
+    **dict.fromkeys(("POSTAL_CODE", "ZIP"), "brand_address_postal"),
+    **dict.fromkeys(("COUNTRY", "ISO_COUNTRY", "BUSINESS_REGIONS_OF_OPERATION"), "brand_country"),
+    "FIRST_NAME": "contact_first_name",
+    "LAST_NAME": "contact_last_name",
+    **dict.fromkeys(("EMAIL", "BRAND_CONTACT_EMAIL", "CONTACT_EMAIL"), "contact_email"),
+    **dict.fromkeys(("PHONE", "PHONE_NUMBER", "CONTACT_PHONE"), "contact_phone"),
+    **dict.fromkeys(("BUSINESS_TITLE", "JOB_POSITION", "CONTACT_TITLE"), "contact_title"),
+    **dict.fromkeys(("USE_CASE", "USECASE", "US_APP_TO_PERSON_USECASE", "CAMPAIGN_USE_CASE"), "use_case"),
+    **dict.fromkeys(("DESCRIPTION", "CAMPAIGN_DESCRIPTION"), "description"),
+    **dict.fromkeys(("MESSAGE_FLOW", "CALL_TO_ACTION", "CTA"), "message_flow"),
+    **dict.fromkeys(("MESSAGE_SAMPLES", "SAMPLES", "SAMPLE", "MESSAGE_SAMPLE"), "sample_1"),
+    **{
+        f"{prefix}{number}": f"sample_{number}"
+        for prefix in ("SAMPLE_", "SAMPLE", "MESSAGE_SAMPLE_")
+        for number in range(1, 6)
+    },
+    **dict.fromkeys(("HAS_EMBEDDED_LINKS", "EMBEDDED_LINK", "EMBEDDED_LINKS"), "has_embedded_links"),
+    **dict.fromkeys(("HAS_EMBEDDED_PHONE", "EMBEDDED_PHONE"), "has_embedded_phone"),
+    **{name: name.lower() for name in ("OPT_IN_MESSAGE", "OPT_OUT_MESSAGE", "HELP_MESSAGE")},
+    **{name: name.lower() for name in ("OPT_IN_KEYWORDS", "OPT_OUT_KEYWORDS", "HELP_KEYWORDS")},
+    **dict.fromkeys(("OPTIN_MESSAGE", "OPT_IN", "SUBSCRIBER_OPT_IN"), "opt_in_message"),
+    "OPTOUT_MESSAGE": "opt_out_message",
+    **dict.fromkeys(("PRIVACY_POLICY_URL", "PRIVACY_POLICY", "PRIVACY_URL"), "privacy_url"),
+    **dict.fromkeys(("TERMS_AND_CONDITIONS_URL", "TERMS_AND_CONDITIONS", "TERMS_URL"), "terms_url"),
+}
+
+
+def our_field(name: str) -> str | None:
+    """Our form field for the carriers' name of it; None when there is no such field."""
+    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip()).replace("-", "_").replace(" ", "_").upper()
+    return _FIELDS.get(plain)
