@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,9 +32,7 @@ def post_worker_init(worker: Any) -> None:
     earlier = signal.getsignal(signal.SIGTERM)
 
     def close_sockets_first(number: int, frame: FrameType | None) -> None:
-        from inbox import realtime
-
-        close_all = getattr(realtime, "close_all", None)
+        close_all = getattr(sys.modules.get("inbox.realtime"), "close_all", None)
         if close_all is not None:
             close_all()
         if callable(earlier):

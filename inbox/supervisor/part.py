@@ -51,7 +51,7 @@ class Part:
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=_dies_with(os.getpid()),  # noqa: PLW1509 - two system calls, nothing that takes a lock
+            preexec_fn=dies_with(os.getpid()),  # noqa: PLW1509 - two system calls, nothing that takes a lock
         )
         assert self.process.stdout is not None
         self._reader = threading.Thread(target=self._show, args=(self.process.stdout,), daemon=True)
@@ -169,7 +169,7 @@ def children() -> set[int]:
     return found
 
 
-def _dies_with(parent: int) -> Callable[[], None] | None:
+def dies_with(parent: int) -> Callable[[], None] | None:
     """On Linux: have the kernel end the child when the supervisor is killed outright."""
     libc = _libc
     if libc is None:
