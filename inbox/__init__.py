@@ -1,0 +1,157 @@
+"""The shared inbox: create_app() composes it and does no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from inbox import config as settings_module
+from inbox.config import Settings
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
+    """Build the Flask app from `settings` (the environment's by default); `overrides` set Flask config keys, for tests."""
+    settings = settings or settings_module.load()
+    app = Flask(__name__, static_folder=None)
+    app.config.update(_flask_config(settings), **overrides)
+    app.config["SETTINGS"] = settings
+    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    os.environ.setdefault("RQ_KEY_PREFIX", settings.rq_key_prefix)
+
+    from inbox import extensions
+    from inbox.models import secret
+
+    secret.use_keys(settings.encryption_key)
+    extensions.htmx.init_app(app)
+    extensions.db.init_app(app)
+    with app.app_context():
+        extensions.configure_engine(extensions.db.engine)
+    extensions.migrate.init_app(app, extensions.db, directory=str(Path(__file__).parent / "migrations"), render_as_batch=True)
+    extensions.redis.init_app(app)
+    extensions.login.init_app(app)
+    extensions.csrf.init_app(app)
+    extensions.limiter.init_app(app)
+    extensions.mail.init_app(app)
+    extensions.sock.init_app(app)
+
+    from inbox import cli, views
+
+    views.register(app)
+    cli.register(app)
+    app.wsgi_app = _uncompressed_sockets(ProxyFix(app.wsgi_app, x_for=app.config["PROXIES"], x_proto=app.config["PROXIES"], x_host=0))  # type: ignore[method-assign]
+    _static_files(app)
+    app.after_request(_headers)
+    return app
+
+
+def _flask_config(settings: Settings) -> dict[str, Any]:
+    https = settings.public_url.startswith("https://")
+    return {
+        "SECRET_KEY": settings.secret_key,
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": (
+            {"connect_args": {"timeout": 10, "check_same_thread": False}}
+            if settings.database_url.startswith("sqlite")
+            else {"pool_size": 10, "max_overflow": 20, "pool_timeout": 10, "pool_pre_ping": True}
+        ),
+        "REDIS_URL": settings.redis_url,
+        "RATELIMIT_STORAGE_URI": "memory://",
+        "RATELIMIT_HEADERS_ENABLED": False,
+        "SESSION_COOKIE_NAME": "__Host-session" if https else "session",
+        "SESSION_COOKIE_SECURE": https,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "PERMANENT_SESSION_LIFETIME": 30 * 86400,
+        "WTF_CSRF_TIME_LIMIT": None,
+        "WTF_CSRF_SSL_STRICT": False,
+        "MAX_CONTENT_LENGTH": 64 * 1024 * 1024,
+        "MAX_FORM_MEMORY_SIZE": 2 * 1024 * 1024,
+        "MAX_FORM_PARTS": 2000,
+        "SOCK_SERVER_OPTIONS": {"ping_interval": 20, "max_message_size": 16384},
+        "PUBLIC_URL": settings.public_url,
+        "MEDIA_ROOT": settings.data_dir / "media",
+        "MAIL_FOLDER": settings.data_dir / "mail",
+        "MAIL_SERVER": settings.mail_server,
+        "MAIL_PORT": settings.mail_port,
+        "MAIL_USERNAME": settings.mail_username or None,
+        "MAIL_PASSWORD": settings.mail_password or None,
+        "MAIL_USE_TLS": settings.mail_use_tls,
+        "MAIL_DEFAULT_SENDER": settings.mail_sender,
+        "SIGNUP_OPEN": settings.signup_open,
+        "SANDBOX_URL": settings.sandbox_url if settings.sandboxed else "",
+        "PROXIES": int(os.environ.get("TRUSTED_PROXIES", "0")),
+        "DEMO_FILE": settings.data_dir / "demo.json",
+        "CARRIER": {
+            "account_sid": settings.twilio_account_sid,
+            "auth_token": settings.twilio_auth_token,
+            "api_base": settings.twilio_api_base,
+            "messaging_base": settings.twilio_messaging_base,
+            "trusthub_base": settings.twilio_trusthub_base,
+            "trusted": settings.sandboxed,
+            "public_url": settings.public_url,
+        },
+    }
+
+
+def _uncompressed_sockets(wsgi: Any) -> Any:
+    """Compression costs 100 KB a socket and every browser offers it: decline."""
+
+    def middleware(environ: dict[str, Any], start_response: Any) -> Any:
+        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+        return wsgi(environ, start_response)
+
+    return middleware
+
+
+def _static_files(app: Flask) -> None:
+    """Serve /static/<hash>/<path>: immutable, because the address changes with the content."""
+    from flask import send_from_directory, url_for
+
+    digests: dict[str, str] = {}
+
+    def digest(path: str) -> str:
+        if app.debug or path not in digests:
+            digests[path] = hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:10]
+        return digests[path]
+
+    def static(version: str, path: str) -> Response:
+        response = send_from_directory(STATIC, path)
+        response.cache_control.max_age, response.cache_control.public = 31536000, True
+        response.cache_control.immutable = True
+        return response
+
+    from inbox.views.access import public
+
+    app.add_url_rule("/static/<version>/<path:path>", "static", public(static))
+    app.jinja_env.globals["asset"] = lambda path: url_for("static", version=digest(path), path=path)
+
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self'; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; manifest-src 'self'"
+)
+
+
+def _headers(response: Response) -> Response:
+    """The same security headers on every answer, fragments and errors included (SECURITY S07)."""
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", CSP)
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault("Referrer-Policy", "same-origin")
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers["Permissions-Policy"] = "camera=(self), microphone=(self), geolocation=(), clipboard-write=(self)"
+    if request.endpoint != "static":
+        headers.setdefault("Cache-Control", "no-store")
+        response.vary.update(("Cookie", "HX-Request"))
+    if request.is_secure:
+        headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
+    return response

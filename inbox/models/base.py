@@ -1,0 +1,72 @@
+"""What every model shares: column types, public ids, and the exceptions that carry the sentence a person reads."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from inbox import clock
+from inbox.extensions import Base, after_commit, db, transaction
+
+__all__ = ["Base", "Model", "Moment", "Refused", "after_commit", "db", "now_column", "public_id", "transaction"]
+
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC datetime in both databases; refuses naive values."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("A moment needs a time zone.")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def public_id() -> str:
+    """A short random id for URLs: 14 characters, 69 bits."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(14))
+
+
+class Model(Base):
+    """Base of the tables: an integer key inside; equality is identity within a session."""
+
+    __abstract__ = True
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+    def save(self) -> Self:
+        """Add the row to the session and flush it."""
+        db.session.add(self)
+        db.session.flush()
+        return self
+
+
+def now_column() -> Any:
+    """A not-null moment that defaults to now."""
+    return mapped_column(Moment, nullable=False, default=clock.now)
+
+
+class Refused(Exception):
+    """A rule said no. `str(error)` is the sentence the person reads; `field` names the form field at fault, if any."""
+
+    status = 422
+
+    def __init__(self, sentence: str, field: str | None = None) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.field = field

@@ -1,0 +1,40 @@
+"""The conversation: one noun, its behaviour in traits of one theme each."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from inbox.models.conversation.archiving import Archiving
+from inbox.models.conversation.assigning import Assigning, TakenAlready
+from inbox.models.conversation.listing import VIEWS, Filter, Listing, Row
+from inbox.models.conversation.locking import Held, Lock, Locking, LockLost, LockWaiter
+from inbox.models.conversation.reading import Item, Reading
+from inbox.models.conversation.receiving import Receiving
+from inbox.models.conversation.replying import Replying, SendRefused, Stale
+
+_OPEN = sa.text("archived_at IS NULL")
+_ARCHIVED = sa.text("archived_at IS NOT NULL")
+
+
+class Conversation(Receiving, Assigning, Listing, Reading):
+    """The thread between one inbox and one contact on one channel."""
+
+    __tablename__ = "conversation"
+    __table_args__ = (
+        sa.Index("uq_conversation_open", "inbox_id", "address", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+        sa.Index("ix_conversation_address", "inbox_id", "address", "id"),
+        sa.Index("ix_conversation_open", "inbox_id", "last_activity_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        sa.Index("ix_conversation_assignee", "inbox_id", "assignee_id", "last_activity_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        sa.Index("ix_conversation_archived", "inbox_id", "last_activity_at", "id", sqlite_where=_ARCHIVED, postgresql_where=_ARCHIVED),
+        sa.Index("ix_conversation_holder", "assignee_id"),
+        sa.Index(
+            "ix_conversation_unread", "inbox_id", "assignee_id", "last_activity_at",
+            sqlite_where=sa.text("unread AND archived_at IS NULL"), postgresql_where=sa.text("unread AND archived_at IS NULL"),
+        ),
+    )
+
+
+__all__ = [
+    "VIEWS", "Archiving", "Assigning", "Conversation", "Filter", "Held", "Item", "Listing", "Lock", "LockLost", "LockWaiter", "Locking", "Reading",
+    "Receiving", "Replying", "Row", "SendRefused", "Stale", "TakenAlready",
+]

@@ -1,0 +1,285 @@
+"""Inboxes: an address several members work in (or one member's own), who is in it, and how its lock behaves."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from inbox import phone as phones
+from inbox import realtime
+from inbox.models.account import Account, Team
+from inbox.models.base import Model, Moment, Refused, db, now_column, public_id
+from inbox.models.event import Event
+from inbox.permissions import Permission
+
+if TYPE_CHECKING:
+    from inbox.models.member import Member
+    from inbox.models.registration import Registration
+
+HUES = ("blue", "teal", "green", "lime", "amber", "orange", "red", "pink", "violet", "slate")
+API_CODE = re.compile(r"[a-z0-9-]{3,32}")
+
+
+class NotRegistered(Refused):
+    """The inbox's registration is not approved: nothing may leave it (REG-3)."""
+
+
+class Inbox(Model):
+    """A shared inbox, or a personal one when `owner_id` is set."""
+
+    __tablename__ = "inbox"
+    public_id: Mapped[str] = mapped_column(sa.String(20), unique=True, default=public_id)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"), index=True)
+    team_id: Mapped[int] = mapped_column(sa.ForeignKey("team.id"), index=True)
+    owner_id: Mapped[int | None] = mapped_column(sa.ForeignKey("member.id"))
+    name: Mapped[str] = mapped_column(sa.String(60))
+    description: Mapped[str] = mapped_column(sa.String(500), default="")
+    api_code: Mapped[str] = mapped_column(sa.String(32))
+    hue: Mapped[str] = mapped_column(sa.String(10), default="blue")
+    channel: Mapped[str] = mapped_column(sa.String(20), default="sms")
+    phone: Mapped[str | None] = mapped_column(sa.String(20), index=True)
+    number_sid: Mapped[str | None] = mapped_column(sa.String(64))
+    forward_to: Mapped[str | None] = mapped_column(sa.String(20))
+    created_by_id: Mapped[int] = mapped_column(sa.ForeignKey("member.id"))
+    created_at: Mapped[datetime] = now_column()
+    # the lock (LOCK-1..3), all in seconds
+    lock_on: Mapped[str] = mapped_column(sa.String(6), default="open")  # open or typing
+    lock_lease: Mapped[int] = mapped_column(default=45)
+    lock_heartbeat: Mapped[int] = mapped_column(default=15)
+    idle_after: Mapped[int] = mapped_column(default=180)
+    idle_answer: Mapped[int] = mapped_column(default=60)
+    reopen: Mapped[bool] = mapped_column(default=True)  # an inbound text reopens the archived conversation, or starts anew
+    sign_texts: Mapped[bool] = mapped_column(default=False)
+    stop_reply: Mapped[str] = mapped_column(sa.String(320), default="")
+    start_reply: Mapped[str] = mapped_column(sa.String(320), default="")
+    help_reply: Mapped[str] = mapped_column(sa.String(320), default="")
+    account: Mapped[Account] = relationship()
+    team: Mapped[Team] = relationship()
+
+    __table_args__ = (
+        sa.UniqueConstraint("team_id", "name"),
+        sa.UniqueConstraint("account_id", "api_code"),
+        sa.UniqueConstraint("phone"),
+    )
+
+    # -- making one -------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def create(
+        team: Team, *, name: str, api_code: str, hue: str, phone: str, number_sid: str, forward_to: str | None, description: str, by: Member,
+        members: list[Member] | None = None,
+    ) -> Inbox:
+        """Create a shared inbox with a number already bought; the creator is its first member (BOX-2, REG-3)."""
+        by.require(Permission.INBOXES_CREATE)
+        check_details(team, name=name, api_code=api_code, hue=hue)
+        inbox = Inbox(
+            account_id=team.account_id, team_id=team.id, name=clean_name(name), api_code=api_code, hue=hue, phone=phone,
+            number_sid=number_sid, forward_to=forward_to, description=description.strip(), created_by_id=by.id,
+        ).save()
+        Event.record("inbox.created", account=team.account_id, by=by, inbox=inbox.id, name=inbox.name, phone=phone)
+        InboxMember(inbox_id=inbox.id, member_id=by.id).save()
+        for member in members or []:
+            if member.id != by.id:
+                inbox.add_member(member, by=by)
+        by.forget_inboxes()
+        realtime.publish("navigation", account=team.account_id)
+        return inbox
+
+    @property
+    def registration(self) -> Registration | None:
+        from inbox.models.registration import Registration
+
+        return Registration.of_team(self.team_id)
+
+    @property
+    def registered(self) -> bool:
+        """Whether texts may leave (REG-3): the team's registration is approved and this number has joined it."""
+        registration = self.registration
+        return bool(registration and registration.state == "approved" and registration.covers(self))
+
+    def require_registered(self) -> None:
+        if not self.registered:
+            raise NotRegistered(
+                f"{self.name} is not registered with the carriers yet, so nothing can leave it. "
+                "Admins get an e-mail when it is approved."
+            )
+
+    # -- who is in it -----------------------------------------------------------------------------------------
+
+    @property
+    def members(self) -> list[Member]:
+        from inbox.models.member import Member
+
+        return list(
+            db.session.scalars(
+                sa.select(Member).join(InboxMember, InboxMember.member_id == Member.id).where(InboxMember.inbox_id == self.id).order_by(Member.name)
+            )
+        )
+
+    def add_member(self, member: Member, *, by: Member) -> None:
+        """Give access: read everything of this inbox and send from it (BOX-3); refused until registered (REG-3)."""
+        if member.account_id != self.account_id:
+            raise Refused("Choose people from the list.")
+        if not self.registered:
+            raise NotRegistered("You can add people once carriers approve this inbox. We’ll e-mail you.")
+        if db.session.scalar(sa.select(InboxMember.id).where(InboxMember.inbox_id == self.id, InboxMember.member_id == member.id)):
+            return
+        InboxMember(inbox_id=self.id, member_id=member.id).save()
+        member.forget_inboxes()
+        Event.record("inbox.member_added", account=self.account_id, by=by, inbox=self.id, member=member.id, name=member.name)
+        realtime.publish("navigation", account=self.account_id)
+
+    def remove_member(self, member: Member, *, by: Member) -> None:
+        """Take access away; open conversations of this inbox go back to unassigned, locks are released."""
+        from inbox.models.conversation import Conversation
+
+        gone = db.session.execute(
+            sa.delete(InboxMember).where(InboxMember.inbox_id == self.id, InboxMember.member_id == member.id).returning(InboxMember.id)
+        ).scalar()
+        if gone is None:
+            return
+        member.forget_inboxes()
+        Conversation.hand_over_all(member, to=None, by=by, inbox_id=self.id)
+        Event.record("inbox.member_removed", account=self.account_id, by=by, inbox=self.id, member=member.id, name=member.name)
+        realtime.publish("navigation", account=self.account_id)
+
+    def set_members(self, members: list[Member], *, by: Member) -> None:
+        """Make the membership exactly `members` (BOX-4: tick in a list, save once)."""
+        by.require(Permission.INBOXES_MANAGE)
+        wanted = {member.id for member in members}
+        current = {member.id: member for member in self.members}
+        for member in members:
+            if member.id not in current:
+                self.add_member(member, by=by)
+        for member_id, member in current.items():
+            if member_id not in wanted:
+                self.remove_member(member, by=by)
+
+    def assignable(self) -> list[Member]:
+        """The members conversations of this inbox may be assigned to, by name."""
+        from inbox.models.member import Member
+
+        return [m for m in Member.of(self.account_id) if m.active and m.seated and m.may_receive(self)]
+
+    # -- lists ------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def visible_to(member: Member) -> list[Inbox]:
+        """What the navigation shows: inboxes the member is in, registered ones only (REG-3), shared before personal."""
+        from inbox.models.registration import Registration
+
+        if not member.can(Permission.CONVERSATIONS_VIEW):
+            return []
+        query = (
+            sa.select(Inbox)
+            .join(Registration, Registration.team_id == Inbox.team_id)
+            .where(Inbox.id.in_(member.inbox_ids), Registration.state == "approved", Inbox.joined_at.is_not(None))
+            .order_by(Inbox.owner_id.is_not(None), Inbox.name)
+        )
+        return list(db.session.scalars(query))
+
+    @staticmethod
+    def sendable_by(member: Member) -> list[Inbox]:
+        """The inboxes Compose offers (CONV-5)."""
+        if not member.can(Permission.CONVERSATIONS_COMPOSE):
+            return []
+        return [inbox for inbox in Inbox.visible_to(member) if member.can(Permission.CONVERSATIONS_COMPOSE, on=inbox)]
+
+    joined_at: Mapped[datetime | None] = mapped_column(Moment)  # when its number joined the approved campaign
+
+    @property
+    def phone_display(self) -> str:
+        return phones.display(self.phone) if self.phone else ""
+
+    def configure_lock(self, *, by: Member, **settings: Any) -> None:
+        """Change the lock's timings; seconds within sane bounds, the heartbeat shorter than the lease."""
+        by.require(Permission.INBOXES_MANAGE)
+        bounds = {"lock_lease": (20, 600), "lock_heartbeat": (5, 120), "idle_after": (30, 1800), "idle_answer": (20, 600)}
+        for field, (low, high) in bounds.items():
+            value = settings.get(field, getattr(self, field))
+            if not low <= value <= high:
+                raise Refused(f"Choose between {low} and {high} seconds.", field=field)
+        lease, beat = settings.get("lock_lease", self.lock_lease), settings.get("lock_heartbeat", self.lock_heartbeat)
+        if beat * 2 > lease:
+            raise Refused("The heartbeat must be at most half of the lease, or a slow network would lose the lock.", field="lock_heartbeat")
+        if settings.get("lock_on", self.lock_on) not in ("open", "typing"):
+            raise Refused("Choose when the lock is taken.", field="lock_on")
+        before = {name: getattr(self, name) for name in settings}
+        for name, value in settings.items():
+            setattr(self, name, value)
+        Event.record("inbox.lock_changed", account=self.account_id, by=by, inbox=self.id, before=before, after=settings)
+
+
+class InboxMember(Model):
+    """Membership of an inbox."""
+
+    __tablename__ = "inbox_member"
+    inbox_id: Mapped[int] = mapped_column(sa.ForeignKey("inbox.id"))
+    member_id: Mapped[int] = mapped_column(sa.ForeignKey("member.id"), index=True)
+    added_at: Mapped[datetime] = now_column()
+
+    __table_args__ = (sa.UniqueConstraint("inbox_id", "member_id"),)
+
+
+class InboxDraft(Model):
+    """A half-filled wizard: one per member, nothing lost on reload (BOX-2)."""
+
+    __tablename__ = "inbox_draft"
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
+    member_id: Mapped[int] = mapped_column(sa.ForeignKey("member.id"), unique=True)
+    data: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
+    updated_at: Mapped[datetime] = now_column()
+
+    @staticmethod
+    def of(member: Member) -> InboxDraft | None:
+        return db.session.scalar(sa.select(InboxDraft).where(InboxDraft.member_id == member.id))
+
+    @staticmethod
+    def start(member: Member) -> InboxDraft:
+        """The member's draft, made when there is none."""
+        return InboxDraft.of(member) or InboxDraft(account_id=member.account_id, member_id=member.id, data={}).save()
+
+    def put(self, **values: Any) -> None:
+        from inbox import clock
+
+        self.data = {**self.data, **values}
+        self.updated_at = clock.now()
+
+    def discard(self) -> None:
+        db.session.delete(self)
+        db.session.flush()
+
+
+def clean_name(name: str) -> str:
+    return " ".join(name.split())
+
+
+def suggest_api_code(name: str) -> str:
+    """A free-looking code from a name: `front-desk-7f3k`."""
+    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24] or "inbox"
+    return f"{stem}-{secrets.token_hex(2)}"
+
+
+def check_details(team: Team, *, name: str, api_code: str, hue: str) -> None:
+    """Raise Refused at the field that is wrong: name unique in the team, code unique in the account, a known colour."""
+    name = clean_name(name)
+    if not name:
+        raise Refused("Give the inbox a name.", field="name")
+    if len(name) > 60:
+        raise Refused("Use at most 60 characters.", field="name")
+    taken = db.session.scalar(
+        sa.select(Inbox.id).where(Inbox.team_id == team.id, sa.func.lower(Inbox.name) == name.lower())
+    )
+    if taken:
+        raise Refused(f"{team.name} already has an inbox called {name}.", field="name")
+    if not API_CODE.fullmatch(api_code):
+        raise Refused("Use 3 to 32 lower-case letters, digits and hyphens.", field="api_code")
+    if db.session.scalar(sa.select(Inbox.id).where(Inbox.account_id == team.account_id, Inbox.api_code == api_code)):
+        raise Refused("Another inbox uses this API code.", field="api_code")
+    if hue not in HUES:
+        raise Refused("Choose one of the colors.", field="hue")

@@ -1,0 +1,147 @@
+"""Who is asking, may they, and the only ways to turn an id of a URL into a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from flask import Flask, abort, current_app, g, redirect, request, session, url_for
+from flask_login import current_user
+from sqlalchemy.orm import joinedload
+from werkzeug.wrappers import Response
+
+from inbox import clock
+from inbox.extensions import login
+from inbox.models import Account, Contact, Conversation, Denied, Inbox, LoginSession, Member, NoSeat, db, transaction
+from inbox.permissions import INBOXED, SEATED, Permission
+
+PUBLIC = "public"
+SIGNED_IN = "signed-in"
+SESSION_TOKEN = "token"  # noqa: S105 - the name of the cookie's entry
+
+
+def public[F: Callable[..., Any]](view: F) -> F:
+    """Declare that anybody may call this route; it authenticates its caller in some other way, or needs none."""
+    view.permission = PUBLIC  # type: ignore[attr-defined]
+    return view
+
+
+def signed_in[F: Callable[..., Any]](view: F) -> F:
+    """Declare that every active member may call this route; it only touches their own things."""
+    view.permission = SIGNED_IN  # type: ignore[attr-defined]
+    return view
+
+
+def requires(permission: Permission) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare the permission of a route; checked before the view runs (PERM-7), seat included (PERM-6)."""
+
+    def declare(view: Callable[..., Any]) -> Callable[..., Any]:
+        view.permission = permission  # type: ignore[attr-defined]
+        return view
+
+    return declare
+
+
+def member() -> Member:
+    """The member who is signed in."""
+    return current_user._get_current_object()  # type: ignore[no-any-return]
+
+
+def register(app: Flask) -> None:
+    app.before_request(_check_host)
+    app.before_request(_check_access)
+
+
+@login.user_loader  # type: ignore[untyped-decorator]
+def load(user_id: str) -> Member | None:
+    """The member of a live server-side session; the signed cookie alone proves nothing."""
+    found = LoginSession.find(session.get(SESSION_TOKEN, ""))
+    if found is None or found.member.public_id != user_id:
+        return None
+    g.login_session = found
+    return found.member
+
+
+def _check_host() -> Response | None:
+    """Refuse other Host headers than the configured one, so that no link can be poisoned (SECURITY S45)."""
+    if request.endpoint in ("health.show",) or not current_app.config.get("CHECK_HOST", True):
+        return None
+    expected = urlsplit(current_app.config["PUBLIC_URL"])
+    local = {"localhost", "127.0.0.1", "[::1]", "::1"}
+    host = urlsplit(f"//{request.host}")
+    if host.hostname == expected.hostname or (expected.hostname in local and host.hostname in local):
+        return None
+    abort(400, "This server does not answer to that host name. Set PUBLIC_URL to the address people use.")
+
+
+def _check_access() -> Any:
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is None:
+        return None
+    permission = getattr(view, "permission", None)
+    if permission == PUBLIC:
+        return None
+    if permission is None:
+        abort(500, f"The route {request.endpoint} declares no permission.")
+    if not current_user.is_authenticated:
+        return sign_in_first()
+    _note_presence()
+    if permission == SIGNED_IN:
+        return None
+    verdict = member().can(permission)
+    if not verdict:
+        raise (NoSeat if permission in SEATED and permission in member().permissions else Denied)(verdict.why)
+    return None
+
+
+def sign_in_first() -> Any:
+    """Send whoever is not signed in to the sign-in page and back; htmx requests get a redirect header."""
+    if not Account.any():
+        target = url_for("welcome.new")
+    else:
+        back = request.full_path.rstrip("?") if request.method == "GET" and not request.headers.get("HX-Request") else None
+        target = url_for("sessions.new", next=back)
+    if request.headers.get("HX-Request"):
+        return "", 401, {"HX-Redirect": target}
+    return redirect(target, 303)
+
+
+def _note_presence() -> None:
+    """Keep a session alive: at most one write in five minutes, and none in a GET's own transaction."""
+    row = g.get("login_session")
+    if row is not None and (clock.now() - row.seen_at).total_seconds() > 300:
+        with transaction():
+            row.seen_at = clock.now()
+            row.member.last_seen_at = clock.now()
+
+
+def conversation_or_404(public_id: str) -> Conversation:
+    """The conversation, through the member's scope; a foreign id is a 404 like a missing one."""
+    found = db.session.scalar(
+        Conversation.scope(member()).options(joinedload(Conversation.contact), joinedload(Conversation.inbox).joinedload(Inbox.account), joinedload(Conversation.assignee)).where(Conversation.public_id == public_id)
+    )
+    return found or abort(404)
+
+
+def inbox_or_404(public_id: str, *, manage: bool = False) -> Inbox:
+    """An inbox the member is in and that is live; with `manage`, any inbox of the account for those who manage inboxes."""
+    who = member()
+    query = sa.select(Inbox).where(Inbox.public_id == public_id, Inbox.account_id == who.account_id)
+    if manage and who.can(Permission.INBOXES_MANAGE):
+        return db.session.scalar(query.where(Inbox.owner_id.is_(None))) or abort(404)
+    found = db.session.scalar(query.where(Inbox.id.in_(who.inbox_ids)))
+    return found if found and found.registered else abort(404)
+
+
+def contact_or_404(public_id: str) -> Contact:
+    return db.session.scalar(Contact.visible_to(member()).where(Contact.public_id == public_id)) or abort(404)
+
+
+def member_or_404(public_id: str) -> Member:
+    """A colleague, for pages that manage people."""
+    return db.session.scalar(sa.select(Member).where(Member.public_id == public_id, Member.account_id == member().account_id)) or abort(404)
+
+
+__all__ = ["INBOXED", "PUBLIC", "SIGNED_IN", "contact_or_404", "conversation_or_404", "inbox_or_404", "member", "member_or_404", "public", "requires", "signed_in"]

@@ -1,0 +1,108 @@
+"""What templates may call: times in the reader's zone, phone numbers, navigation. No queries except `navigation()`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from flask import Flask, current_app, g
+from flask_login import current_user
+from markupsafe import Markup
+
+from inbox import clock
+from inbox import phone as phones
+from inbox.models import Conversation, Inbox, Member
+from inbox.permissions import Permission
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def zone() -> ZoneInfo:
+    """The reader's time zone."""
+    return _zone(current_user.time_zone) if current_user and current_user.is_authenticated else _zone("UTC")
+
+
+def local(at: datetime) -> datetime:
+    return at.astimezone(zone())
+
+
+def clock_time(at: datetime) -> str:
+    """9:42 AM in the reader's zone."""
+    return local(at).strftime("%I:%M %p").lstrip("0")
+
+
+def short_time(at: datetime) -> str:
+    """For lists: the time today, Yesterday, a weekday within six days, else the date."""
+    then, today = local(at), local(clock.now())
+    days = (today.date() - then.date()).days
+    if days <= 0:
+        return clock_time(at)
+    if days == 1:
+        return "Yesterday"
+    if days < 7:
+        return then.strftime("%a")
+    return then.strftime("%b %d").replace(" 0", " ") if then.year == today.year else then.strftime("%b %d, %Y").replace(" 0", " ")
+
+
+def day(at: datetime) -> str:
+    """For threads: Today, Yesterday, or the date."""
+    then, today = local(at).date(), local(clock.now()).date()
+    if then == today:
+        return "Today"
+    if then == today - timedelta(days=1):
+        return "Yesterday"
+    return then.strftime("%A, %B %d").replace(" 0", " ") + ("" if then.year == today.year else f", {then.year}")
+
+
+def long_time(at: datetime) -> str:
+    """Nov 18, 2:10 PM."""
+    return local(at).strftime("%b %d, ").replace(" 0", " ") + clock_time(at)
+
+
+def epoch_ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def icon(name: str, size: str = "", label: str = "") -> Markup:
+    """An icon of the sprite; decorative unless it has a label."""
+    from flask import current_app
+
+    href = current_app.jinja_env.globals["asset"]("icons.svg")  # type: ignore[operator]
+    role = Markup(' role="img" aria-label="{}"').format(label) if label else Markup(' aria-hidden="true"')
+    return Markup('<svg class="i{}"{}><use href="{}#{}"/></svg>').format(f" {size}" if size else "", role, href, name)
+
+
+def navigation() -> dict[str, Any]:
+    """What the side navigation shows the reader: inboxes with counts, and which sections they may open."""
+    if "navigation" not in g:
+        who: Member = current_user._get_current_object()
+        inboxes = Inbox.visible_to(who)
+        g.navigation = {
+            "inboxes": inboxes,
+            "counts": Conversation.counts(who, inboxes),
+            "can": {p.name: bool(who.can(p)) for p in Permission},
+            "account": who.account,
+        }
+    return g.navigation  # type: ignore[no-any-return]
+
+
+def register(app: Flask) -> None:
+    env = app.jinja_env
+    env.trim_blocks = env.lstrip_blocks = True
+    env.filters.update(
+        clock_time=clock_time, short_time=short_time, day=day, long_time=long_time, epoch_ms=epoch_ms, phone=phones.display, iso=lambda at: local(at).isoformat(timespec="seconds")
+    )
+    env.globals.update(icon=icon, navigation=navigation, Permission=Permission, cap=lambda n: "99+" if n > 99 else n)
+
+    @app.context_processor
+    def who() -> dict[str, Any]:
+        signed = current_user.is_authenticated
+        return {"me": current_user if signed else None, "sandbox_url": current_app.config["SANDBOX_URL"], "demo": current_app.config["DEMO_FILE"].exists() if not signed else False}
