@@ -171,10 +171,22 @@ class TemporaryFailure(ChannelError):
 class PermanentFailure(ChannelError):
     """Refused, and a repetition would be refused again."""
 
-    def __init__(self, reason: str, code: str | None = None, opted_out: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        code: str | None = None,
+        opted_out: bool = False,
+        issues: tuple[Issue, ...] = (),
+    ) -> None:
         super().__init__(reason)
         self.code = code
         self.opted_out = opted_out
+        self.issues = issues
+        self.field = issues[0].field if issues else None
+
+
+class AccountProblem(PermanentFailure):
+    """The provider account itself is refused or not set up: everything else through it would fail too."""
 
 
 class Uncertain(ChannelError):
@@ -271,12 +283,8 @@ class RegistrationStatus:
     issues: tuple[Issue, ...] = ()
 
 
-@dataclass(frozen=True)
-class BrandRef:
-    """A brand at the provider and every id made on the way to it, so that a broken submission can go on."""
-
-    sid: str
-    sids: dict[str, str]
+# Every id made at the provider on the way to a brand, by step, so that a broken submission can go on; "brand" is last.
+BrandRef = dict[str, str]
 
 
 @dataclass(frozen=True)
