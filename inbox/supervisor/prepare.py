@@ -175,7 +175,7 @@ def migration_pending(settings: Settings) -> bool:
     current = _current_revisions(path)
     if current - known:
         raise StartError(f"The database {path} was made by a newer version of the inbox; install that version.")
-    return current != heads
+    return not current or current != heads
 
 
 def back_up(settings: Settings) -> Path | None:
