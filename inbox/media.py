@@ -26,7 +26,7 @@ THUMB_HEIGHT = 2 * THUMB_WIDTH
 UNKNOWN = "application/octet-stream"
 
 _FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/webp": "WEBP"}
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_SHA256 = re.compile(r"^[0-9a-f]{64}\Z")
 
 
 class MediaRefused(Exception):

@@ -134,6 +134,8 @@ def _check(url: httpx.URL, trusted: Collection[str], deadline: float) -> list[st
         raise Refused("Only http and https addresses are allowed.")
     if url.userinfo:
         raise Refused("The address must not hold a user name or password.")
+    if not 0 < _port(url) < 65536:
+        raise Refused("The port is not valid.")
     known = origin(url) in {origin(each) for each in trusted}
     if not known and _port(url) < 1024 and _port(url) not in (80, 443):
         raise Refused(f"Port {_port(url)} is not allowed.")

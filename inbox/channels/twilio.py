@@ -573,17 +573,27 @@ class _BrandSteps:
         fields = (("FriendlyName", f"{self.name} {step}"[:64]), ("Attributes", json.dumps(attributes)))
         return self.made(step, lambda: _sid(self.post("EndUsers", *fields, ("Type", kind))))
 
+    def address(self) -> dict[str, str]:
+        """What the address document says: the id of an entry in the account's address book.
+
+        A carrier without an address book gets the address itself.
+        """
+        url = _account(self.credentials, "Addresses.json")
+        try:
+            sid = self.made("address", lambda: _sid(_call(self.credentials, "POST", url, _address(self.brand))))
+        except PermanentFailure as error:
+            if error.code not in ("20404", "404"):
+                raise
+            return {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower(): value for name, value in _address(self.brand)}
+        return {"address_sids": sid}
+
     def document(self) -> str:
-        address = self.made(
-            "address",
-            lambda: _sid(
-                _call(self.credentials, "POST", _account(self.credentials, "Addresses.json"), _address(self.brand))
-            ),
-        )
+        if "document" in self.sids:
+            return self.sids["document"]
         fields = (
             ("FriendlyName", f"{self.name} address"[:64]),
             ("Type", "customer_profile_address"),
-            ("Attributes", json.dumps({"address_sids": address})),
+            ("Attributes", json.dumps(self.address())),
         )
         return self.made("document", lambda: _sid(self.post("SupportingDocuments", *fields)))
 
