@@ -46,7 +46,7 @@ class Carrier:
         self.default_review = review
         self.wake = threading.Event()  # set when the worker should look again
         self.stopping = threading.Event()
-        self._random = random.Random(self.setting("seed"))
+        self._random = random.Random(self.setting("seed"))  # noqa: S311 - repeatable, not secret
         if store.setting("clock") is None:
             self._start_afresh()
 
@@ -55,7 +55,7 @@ class Carrier:
             now = time.time()
             self.store.set("clock", (now, now, 1.0))
             db.executemany("INSERT OR IGNORE INTO phone (number, name, hue) VALUES (?, ?, ?)", CUSTOMERS)
-            self._random = random.Random(self.setting("seed"))
+            self._random = random.Random(self.setting("seed"))  # noqa: S311 - repeatable, not secret
 
     def reset(self) -> None:
         self.store.clear(keep_settings=("credentials",))
@@ -72,7 +72,7 @@ class Carrier:
     def set_setting(self, key: str, value: Any) -> None:
         self.store.set(f"option.{key}", value)
         if key == "seed":
-            self._random = random.Random(value)
+            self._random = random.Random(value)  # noqa: S311
 
     def schedule(self, job: str, lane: str, at: float | None = None, **args: Any) -> None:
         """Note work for later; what shares a lane is done one after the other."""

@@ -37,7 +37,7 @@ def notify(
     token = str(uuid.uuid4())
     for copy in range(copies):
         carrier.schedule(
-            "post", lane, at, url=url, params=params, event=event, sid=sid, lane=lane, token=token, attempt=1,
+            "post", lane, at, url=url, params=params, event=event, sid=sid, queue=lane, token=token, attempt=1,
             fallback=fallback, bad_signature=bad, then=then if copy == 0 else "", then_args=then_args or {},
         )
 
@@ -61,6 +61,7 @@ def send(
     entry: dict[str, Any] = {"url": target, "params": dict(params), "attempt": attempt,
                              "token": headers["I-Twilio-Idempotency-Token"], "status": None}
     begin = time.monotonic()
+    response: httpx.Response | None = None
     try:
         with client() as http:
             response = http.request(method, target, data=body, headers=headers)
@@ -68,8 +69,7 @@ def send(
         timed_out = isinstance(error, httpx.TimeoutException)
         entry["error"] = 11205 if isinstance(error, httpx.ConnectError) else 11200
         entry["answer"] = "no answer in time" if timed_out else f"{type(error).__name__}: {error}"[:300]
-        response = None
-    else:
+    if response is not None:
         entry["status"] = response.status_code
         entry["answer"] = response.text[:SHOWN]
         if response.status_code >= 400:
@@ -87,7 +87,7 @@ def retries(url: str) -> int:
 
 @job
 def post(
-    carrier: Carrier, at: float, url: str, params: list[list[str]], event: str, sid: str, lane: str, token: str,
+    carrier: Carrier, at: float, url: str, params: list[list[str]], event: str, sid: str, queue: str, token: str,
     attempt: int, fallback: str, bad_signature: bool, then: str, then_args: dict[str, Any],
 ) -> None:
     pairs = [(name, value) for name, value in params]
@@ -97,20 +97,20 @@ def post(
     response = send(carrier, url, pairs, event=event, sid=sid, token=token, attempt=attempt,
                     bad_signature=bad_signature)
     again: dict[str, Any] = {
-        "params": params, "event": event, "sid": sid, "lane": lane, "token": token,
+        "params": params, "event": event, "sid": sid, "queue": queue, "token": token,
         "bad_signature": bad_signature, "then": then, "then_args": then_args,
     }
     if response is not None and response.status_code < 500:
         if then and response.status_code < 400:
-            carrier.schedule(then, lane, at, answer=response.text, content_type=response.headers.get(
+            carrier.schedule(then, queue, at, answer=response.text, content_type=response.headers.get(
                 "content-type", ""), **then_args)
     elif attempt <= retries(url):
         wait = RETRY_AFTER[min(attempt, len(RETRY_AFTER)) - 1]
-        carrier.schedule("post", lane, at + wait, url=url, attempt=attempt + 1, fallback=fallback, **again)
+        carrier.schedule("post", queue, at + wait, url=url, attempt=attempt + 1, fallback=fallback, **again)
     elif fallback:
         failed = [["ErrorCode", "11200"], ["ErrorUrl", url]]
         again["params"] = [*params, *failed]
-        carrier.schedule("post", lane, at, url=fallback, attempt=1, fallback="", **again)
+        carrier.schedule("post", queue, at, url=fallback, attempt=1, fallback="", **again)
 
 
 @job

@@ -11,11 +11,20 @@ from flask import Blueprint, Response, jsonify, request
 
 from .carrier import Carrier
 from .clock import iso
-
 from .store import Doc
 from .trusthub import assigned, set_bundle_status
 from .wire import (
-    Refusal, carrier, fetch_or_404, field, flag, listing, modern_page, new_sid, ok, required, web_address,
+    Refusal,
+    carrier,
+    fetch_or_404,
+    field,
+    flag,
+    listing,
+    modern_page,
+    new_sid,
+    ok,
+    required,
+    web_address,
 )
 from .worker import job
 
@@ -415,7 +424,7 @@ def create_campaign(service: str) -> Response:
         "opt_in_message": None, "opt_out_message": None, "help_message": None, "opt_in_keywords": [],
         "opt_out_keywords": ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"],
         "help_keywords": ["HELP", "INFO"], "privacy_policy_url": None, "terms_and_conditions_url": None,
-        **{key: False for key in FLAG_FIELDS.values()}, **fields, "errors": [], "date_created": now,
+        **dict.fromkeys(FLAG_FIELDS.values(), False), **fields, "errors": [], "date_created": now,
         "date_updated": now, "_path": f"/v1/Services/{service}/Compliance/Usa2p/{sid}",
     }
     with here.store.write():
@@ -738,6 +747,20 @@ def reject(here: Carrier, sid: str, errors: list[Doc] | None = None, reason: str
         decide_tollfree(here, doc, reason or "The use case could not be verified.")
     else:
         set_bundle_status(here, doc, "twilio-rejected", reason or "The business could not be verified.")
+    return True
+
+
+def suspend(here: Carrier, sid: str) -> bool:
+    """Suspend an approved brand or campaign."""
+    doc, kind = here.store.get(sid), kind_of(here, sid)
+    if doc is None or kind not in ("brand", "campaign"):
+        return False
+    drop_reviews(here, sid)
+    if kind == "brand":
+        here.store.change(sid, status="SUSPENDED", date_updated=iso(here.clock.now()))
+    else:
+        fail_campaign(here, doc, [campaign_error(30899, "The carriers suspended this campaign.", "USE_CASE")],
+                      "SUSPENDED")
     return True
 
 

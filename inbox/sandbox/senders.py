@@ -13,8 +13,20 @@ from .clock import iso, rfc2822
 from .messages import account_path
 from .store import Doc
 from .wire import (
-    TOLL_FREE, Refusal, carrier, classic_page, fetch_or_404, field, flag, listing, modern_page, new_sid, ok, paging,
-    required, web_address,
+    TOLL_FREE,
+    Refusal,
+    carrier,
+    classic_page,
+    fetch_or_404,
+    field,
+    flag,
+    listing,
+    modern_page,
+    new_sid,
+    ok,
+    paging,
+    required,
+    web_address,
 )
 
 bp = Blueprint("senders", __name__, url_prefix="/2010-04-01/Accounts/<account>")
@@ -188,9 +200,8 @@ def update(account: str, sid: str) -> Response:
     here = carrier()
     fields = _number_fields()
     with here.store.write():
-        fetch_or_404(sid, "number")
-        doc = here.store.change(sid, **fields, date_updated=rfc2822(here.clock.now()))
-    assert doc is not None
+        doc = fetch_or_404(sid, "number")
+        doc = here.store.change(sid, **fields, date_updated=rfc2822(here.clock.now())) or doc
     return ok(doc)
 
 
@@ -258,7 +269,7 @@ def create_service() -> Response:
         "inbound_method": "POST", "fallback_url": None, "fallback_method": "POST", "status_callback": None,
         "scan_message_content": "inherit", "validity_period": 36_000, "usecase": "undeclared",
         "us_app_to_person_registered": False, "date_created": now, "date_updated": now,
-        **{key: default for key, default in SERVICE_FLAGS.values()}, "_path": path,
+        **dict(SERVICE_FLAGS.values()), "_path": path,
         "_links": {
             "phone_numbers": f"{path}/PhoneNumbers", "us_app_to_person": f"{path}/Compliance/Usa2p",
             "us_app_to_person_usecases": f"{path}/Compliance/Usa2p/Usecases", "short_codes": f"{path}/ShortCodes",
@@ -285,9 +296,8 @@ def update_service(sid: str) -> Response:
     here = carrier()
     fields = _service_fields()
     with here.store.write():
-        fetch_or_404(sid, "service")
-        doc = here.store.change(sid, **fields, date_updated=iso(here.clock.now()))
-    assert doc is not None
+        doc = fetch_or_404(sid, "service")
+        doc = here.store.change(sid, **fields, date_updated=iso(here.clock.now())) or doc
     return ok(doc)
 
 
@@ -336,7 +346,8 @@ def members(sid: str) -> Response:
     fetch_or_404(sid, "service")
     page, size = paging()
     rows = carrier().store.rows(
-        "SELECT number_sid FROM member WHERE service_sid = ? ORDER BY rowid LIMIT ? OFFSET ?", sid, size + 1, page * size
+        "SELECT number_sid FROM member WHERE service_sid = ? ORDER BY rowid LIMIT ? OFFSET ?",
+        sid, size + 1, page * size,
     )
     return modern_page("phone_numbers", [_member(sid, row["number_sid"]) for row in rows[:size]], len(rows) > size)
 

@@ -158,7 +158,7 @@ class Store:
         kept = {key: self.setting(key) for key in keep_settings}
         with self.write() as db:
             for table in TABLES:
-                db.execute(f"DELETE FROM {table}")
+                db.execute(f"DELETE FROM {table}")  # noqa: S608 - names from the constant above
             for key, value in kept.items():
                 if value is not None:
                     self.set(key, value)

@@ -12,7 +12,16 @@ from .clock import iso
 from .hooks import notify
 from .store import Doc
 from .wire import (
-    Refusal, carrier, fetch_or_404, field, listing, modern_page, new_sid, ok, required, web_address,
+    Refusal,
+    carrier,
+    fetch_or_404,
+    field,
+    listing,
+    modern_page,
+    new_sid,
+    ok,
+    required,
+    web_address,
 )
 from .worker import job
 
@@ -118,9 +127,8 @@ def update_paper(what: str, sid: str) -> Response:
     if "Attributes" in request.form:
         fields["attributes"] = _attributes()
     with here.store.write():
-        fetch_or_404(sid, PAPERS[what][0])
-        doc = here.store.change(sid, **fields)
-    assert doc is not None
+        doc = fetch_or_404(sid, PAPERS[what][0])
+        doc = here.store.change(sid, **fields) or doc
     return ok(doc)
 
 

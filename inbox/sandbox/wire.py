@@ -45,8 +45,7 @@ def error_body(refusal: Refusal) -> Doc:
 
 def carrier() -> Carrier:
     """The carrier behind the current request."""
-    found = current_app.extensions["sandbox"]
-    assert isinstance(found, Carrier)
+    found: Carrier = current_app.extensions["sandbox"]
     return found
 
 

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO, Any
+from typing import IO
 
 from .carrier import Carrier
 
@@ -65,8 +65,7 @@ class Worker:
         store = self.carrier.store
         due_now = store.row("SELECT count(*) AS n FROM due WHERE at <= ?", self.carrier.clock.now())
         noted = store.row("SELECT count(*) AS n FROM due")
-        assert due_now is not None and noted is not None
-        return {"due_now": due_now["n"], "busy": busy, "noted": noted["n"]}
+        return {"due_now": due_now["n"] if due_now else 0, "busy": busy, "noted": noted["n"] if noted else 0}
 
     def _run(self) -> None:
         with open(self.carrier.store.path + ".worker", "a", encoding="ascii") as lock_file:
