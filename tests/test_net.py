@@ -299,14 +299,16 @@ def test_S70_a_redirect_inside_is_refused(status: str) -> None:
 
 
 def test_redirects_are_followed_without_handing_on_the_password() -> None:
-    with server(answer(b"file")) as (storage, hits):
-        with server(answer(b"", "307 Temporary", f"Location: {storage}/file")) as (origin, seen):
-            both = [origin, storage]
-            response = net.request("GET", f"{origin}/media", auth=("AC1", "secret"), allow_private=both)
-            assert (response.body, response.url) == (b"file", f"{storage}/file")
-            assert b"authorization" in seen[0].lower()
-            assert b"authorization" not in hits[0].lower()
-            assert f"host: {storage.removeprefix('http://')}".encode() in hits[0].lower()
+    with (
+        server(answer(b"file")) as (storage, hits),
+        server(answer(b"", "307 Temporary", f"Location: {storage}/file")) as (origin, seen),
+    ):
+        both = [origin, storage]
+        response = net.request("GET", f"{origin}/media", auth=("AC1", "secret"), allow_private=both)
+        assert (response.body, response.url) == (b"file", f"{storage}/file")
+        assert b"authorization" in seen[0].lower()
+        assert b"authorization" not in hits[0].lower()
+        assert f"host: {storage.removeprefix('http://')}".encode() in hits[0].lower()
 
 
 def test_redirects_on_the_same_host_keep_the_password_and_loops_end() -> None:

@@ -598,9 +598,19 @@ class _BrandSteps:
         return self.made("document", lambda: _sid(self.post("SupportingDocuments", *fields)))
 
     def assign(self, resource: str, bundle: str, step: str) -> None:
-        path = f"{resource}/{bundle}/EntityAssignments"
-        target = self.sids[step]
-        self.made(f"{bundle}:{step}", lambda: _sid(self.post(path, ("ObjectSid", target))))
+        path, target = f"{resource}/{bundle}/EntityAssignments", self.sids[step]
+
+        def put() -> str:
+            try:
+                return _sid(self.post(path, ("ObjectSid", target)))
+            except PermanentFailure:
+                # An earlier try may have done it without hearing so.
+                for row in _rows(self.credentials, _trusthub(self.credentials, path), "results"):
+                    if row.get("object_sid") == target:
+                        return _sid(row)
+                raise
+
+        self.made(f"{bundle}:{step}", put)
 
     def submit(self, resource: str, bundle: str, policy: str) -> None:
         """Have the bundle checked and hand it in."""
