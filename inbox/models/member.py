@@ -197,7 +197,8 @@ class Member(Model):
         """Raise Denied with the reason unless `can`."""
         verdict = self.can(permission, on)
         if not verdict:
-            raise (NoSeat if permission in SEATED and not self.seated else Denied)(verdict.why)
+            no_seat = permission in SEATED & self.permissions and not self.seated
+            raise (NoSeat if no_seat else Denied)(verdict.why)
 
     def _in(self, on: Conversation | Inbox) -> bool:
         inbox_id = getattr(on, "inbox_id", None) or on.id

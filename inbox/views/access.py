@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -17,27 +17,28 @@ from inbox.extensions import login
 from inbox.models import Account, Contact, Conversation, Denied, Inbox, LoginSession, Member, NoSeat, db, transaction
 from inbox.permissions import INBOXED, SEATED, Permission
 
+F = TypeVar("F", bound=Callable[..., Any])
 PUBLIC = "public"
 SIGNED_IN = "signed-in"
 SESSION_TOKEN = "token"  # noqa: S105 - the name of the cookie's entry
 
 
-def public[F: Callable[..., Any]](view: F) -> F:
+def public(view: F) -> F:
     """Declare that anybody may call this route; it authenticates its caller in some other way, or needs none."""
     view.permission = PUBLIC  # type: ignore[attr-defined]
     return view
 
 
-def signed_in[F: Callable[..., Any]](view: F) -> F:
+def signed_in(view: F) -> F:
     """Declare that every active member may call this route; it only touches their own things."""
     view.permission = SIGNED_IN  # type: ignore[attr-defined]
     return view
 
 
-def requires(permission: Permission) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def requires(permission: Permission) -> Callable[[F], F]:
     """Declare the permission of a route; checked before the view runs (PERM-7), seat included (PERM-6)."""
 
-    def declare(view: Callable[..., Any]) -> Callable[..., Any]:
+    def declare(view: F) -> F:
         view.permission = permission  # type: ignore[attr-defined]
         return view
 
