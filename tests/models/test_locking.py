@@ -128,7 +128,7 @@ def test_LOCK_4_a_send_needs_the_fence(world):
     with pytest.raises(LockLost) as lost, transaction():
         c.reply("Yes", by=world.maya, fence=held.fence, seen=c.last_inbound_id)
     assert "Theo Okafor is replying" in lost.value.sentence
-    assert len(c.thread()[0]) == 1
+    assert sum(1 for item in c.thread()[0] if item.message) == 1
 
 
 def test_LOCK_4_when_the_customer_wrote_meanwhile_the_send_is_held_and_one_key_sends(world):
@@ -212,6 +212,7 @@ def test_race_32_threads_open_one_conversation_one_holds_it(world, app, together
     assert len(winners) == 1
     from inbox.models import db
 
+    db.session.rollback()
     db.session.expire_all()
     assert db.session.get(Lock, c.id).fence == 1
     assert db.session.query(Event).filter_by(kind="lock.acquired").count() == 1
@@ -241,6 +242,7 @@ def test_race_reply_against_a_lost_lock_never_sends_twice(world, app, together):
 
     results = together(move, 16, app)
     assert results.count("sent") == 0, results
+    db.session.rollback()
     db.session.expire_all()
     assert db.session.query(Message).filter_by(kind="out").count() == 0
 

@@ -101,7 +101,7 @@ class Locking(ConversationRow):
         """Take the lock if it is free, or keep it if it is already `by`'s; None when somebody else holds it (LOCK-1)."""
         by.require(Permission.CONVERSATIONS_REPLY, on=self)  # type: ignore[arg-type]
         now = clock.now()
-        before = db.session.get(Lock, self.id, populate_existing=True)
+        before = db.session.get(Lock, self.id, populate_existing=True, with_for_update=True)  # for the ledger; the statement below decides
         same = sa.and_(Lock.holder_id == by.id, Lock.expires_at > now, Lock.dies_at > now)
         fence = db.session.execute(
             sa.update(Lock)
@@ -263,7 +263,7 @@ class Locking(ConversationRow):
     def announce_expiry(self) -> bool:
         """Clear a dead lock and say so; False when it is alive again or already cleared."""
         now = clock.now()
-        before = db.session.get(Lock, self.id, populate_existing=True)
+        before = db.session.get(Lock, self.id, populate_existing=True, with_for_update=True)  # for the ledger; the statement below decides
         if before is None or before.holder_id is None:
             return False
         holder_id, expires_at = before.holder_id, before.expires_at
