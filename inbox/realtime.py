@@ -76,7 +76,7 @@ def _run() -> None:
     lost = False
     while True:
         try:
-            with redis.client.pubsub(ignore_subscribe_messages=True) as pubsub:
+            with redis.client.pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]
                 pubsub.subscribe(CHANNEL)
                 if lost:  # publish/subscribe has no memory
                     _deliver({"what": "resync"})

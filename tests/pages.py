@@ -65,7 +65,7 @@ def _no_inline(every: list[Element], where: str) -> None:
         if element.tag == NS + "script" and not element.get("src"):
             raise Fault(f"{where}: inline script")
         for name, value in element.attrib.items():
-            if name.startswith("on") or name.startswith("hx-on") or (name in ("href", "src", "action") and value.strip().lower().startswith("javascript:")):
+            if name.startswith(("on", "hx-on")) or (name in ("href", "src", "action") and value.strip().lower().startswith("javascript:")):
                 raise Fault(f"{where}: inline handler {name}={value[:40]!r}")
             if name in ("href", "src", "action") and not value.strip() and element.tag != NS + "base":
                 raise Fault(f"{where}: empty {name} on {element.tag}")

@@ -47,7 +47,7 @@ def requires(permission: Permission) -> Callable[[F], F]:
 
 def member() -> Member:
     """The member who is signed in."""
-    return current_user._get_current_object()  # type: ignore[no-any-return]
+    return current_user._get_current_object()
 
 
 def register(app: Flask) -> None:
@@ -55,7 +55,7 @@ def register(app: Flask) -> None:
     app.before_request(_check_access)
 
 
-@login.user_loader  # type: ignore[untyped-decorator]
+@login.user_loader
 def load(user_id: str) -> Member | None:
     """The member of a live server-side session; the signed cookie alone proves nothing."""
     found = LoginSession.find(session.get(SESSION_TOKEN, ""))
@@ -121,7 +121,9 @@ def _note_presence() -> None:
 def conversation_or_404(public_id: str) -> Conversation:
     """The conversation, through the member's scope; a foreign id is a 404 like a missing one."""
     found = db.session.scalar(
-        Conversation.scope(member()).options(joinedload(Conversation.contact), joinedload(Conversation.inbox).joinedload(Inbox.account), joinedload(Conversation.assignee)).where(Conversation.public_id == public_id)
+        Conversation.scope(member())
+        .options(joinedload(Conversation.contact), joinedload(Conversation.inbox).joinedload(Inbox.account), joinedload(Conversation.assignee))
+        .where(Conversation.public_id == public_id)
     )
     return found or abort(404)
 

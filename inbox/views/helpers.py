@@ -91,7 +91,7 @@ def navigation() -> dict[str, Any]:
             "can": {p.name: bool(who.can(p)) for p in Permission},
             "account": who.account,
         }
-    return g.navigation  # type: ignore[no-any-return]
+    return g.navigation
 
 
 def register(app: Flask) -> None:

@@ -91,4 +91,4 @@ def _problem(status: int, sentence: str) -> Response:
         response = make_response(render_template("_problem.html", sentence=sentence), status)
         response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#toasts", "innerHTML"
         return response
-    return page("problem.html", status, status=status, sentence=sentence)
+    return page("problem.html", status, code=status, sentence=sentence)
