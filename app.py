@@ -19,7 +19,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -74,7 +74,7 @@ def main(argv: list[str]) -> int:
     if command == "setup":
         print("Installed. Start with: python3 app.py")
         return 0
-    become(command, rest)
+    return become(command, rest)
 
 
 def usage_problem(command: str, rest: list[str]) -> str | None:
@@ -86,7 +86,7 @@ def usage_problem(command: str, rest: list[str]) -> str | None:
     return None
 
 
-def become(command: str, rest: list[str]) -> None:
+def become(command: str, rest: list[str]) -> NoReturn:
     """Replace this process by the one that does the work, inside the environment."""
     environ = dict(os.environ)
     if environ.get("INBOX_DATA"):

@@ -3,11 +3,15 @@
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from inbox.config import load
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a worker's heartbeat file must not wait for a disk
+CLOSING_PATIENCE = 2.0  # seconds; a slow reader must not hold up the stop
 
 settings = load()
 
@@ -19,7 +23,7 @@ worker_connections = 2000
 timeout = 60
 graceful_timeout = 5
 keepalive = 15
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+worker_tmp_dir = SHARED_MEMORY if Path(SHARED_MEMORY).is_dir() else None
 control_socket_disable = True
 accesslog = None
 errorlog = "-"
@@ -34,7 +38,9 @@ def post_worker_init(worker: Any) -> None:
     def close_sockets_first(number: int, frame: FrameType | None) -> None:
         close_all = getattr(sys.modules.get("inbox.realtime"), "close_all", None)
         if close_all is not None:
-            close_all()
+            closing = threading.Thread(target=close_all, daemon=True)
+            closing.start()
+            closing.join(CLOSING_PATIENCE)
         if callable(earlier):
             earlier(number, frame)
 

@@ -295,7 +295,7 @@ def server(command: list[str], log: Path, user: str | None = None) -> Iterator[s
             user=user,
             cwd="/",
             start_new_session=True,
-            preexec_fn=dies_with(os.getpid()),  # noqa: PLW1509 - two system calls, nothing that takes a lock
+            preexec_fn=dies_with(os.getpid()),
         )
     try:
         yield process

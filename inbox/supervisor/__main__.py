@@ -24,6 +24,7 @@ from inbox.supervisor.prepare import (
 PYTHON = sys.executable
 DEFAULT_QUEUES = ("send", "default", "mail")
 SANDBOX_HIDES = ("SECRET_KEY", "ENCRYPTION_KEY", "DATABASE_URL", "REDIS_URL", "MAIL_PASSWORD")
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a worker's heartbeat file must not wait for a disk
 LOUD = ("DEBUG", "INFO")
 
 
@@ -136,7 +137,7 @@ def web_command() -> list[str]:
 
 def sandbox_command(settings: Settings) -> list[str]:
     """The carrier answers this machine only: its pages know no sign-in."""
-    shared_memory = ["--worker-tmp-dir", "/dev/shm"] if os.path.isdir("/dev/shm") else []
+    shared_memory = ["--worker-tmp-dir", SHARED_MEMORY] if os.path.isdir(SHARED_MEMORY) else []
     return [
         *(PYTHON, "-m", "gunicorn", "--bind", f"127.0.0.1:{settings.sandbox_port}", "--workers", "1"),
         *("--worker-class", "gthread", "--threads", "32", "--graceful-timeout", "1", "--no-control-socket"),
@@ -178,15 +179,15 @@ def become(settings: Settings, command: str, rest: list[str]) -> NoReturn:
         "sandbox": sandbox_command(settings),
     }
     os.chdir(ROOT)
-    os.execve(PYTHON, commands[command], sandbox_environ(environ) if command == "sandbox" else environ)
+    chosen = sandbox_environ(environ) if command == "sandbox" else environ
+    os.execve(PYTHON, commands[command], chosen)  # noqa: S606 - our own commands
 
 
 def _run_alone(part: Part) -> int | None:
-    part.start()
-    assert part.process is not None
-    part.process.wait()
+    process = part.start()
+    process.wait()
     part.drain()
-    return part.process.returncode
+    return process.returncode
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from inbox.supervisor.part import (
 from inbox.supervisor.prepare import StartError, write_pids
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what to ask when the pages are served on all
 READY_PATIENCE = 60.0  # seconds until we say what is missing
 STOP_ORDER = (("web", 5.5), ("scheduler worker-1 worker-2", 2.5), ("sandbox", 1.0), ("valkey", 1.0))  # ten seconds
 
@@ -156,7 +157,7 @@ class House:
 
 def health_check(settings: Settings) -> Callable[[], str | None]:
     """A function that asks the web part for /healthz and says what is missing, or None when all is well."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    host = ANY_ADDRESS.get(settings.host, settings.host)
     headers = {"Host": urlsplit(settings.public_url).netloc}
 
     def check() -> str | None:

@@ -38,10 +38,10 @@ class Part:
         self.due = 0.0
         self._reader: threading.Thread | None = None
 
-    def start(self) -> None:
+    def start(self) -> subprocess.Popen[str]:
         """Start the command; only the main thread may, because on Linux the child dies with the thread that made it."""
         self.due = 0.0
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: S603 - our own commands
             self.argv,
             env=self.environ,
             cwd=ROOT,
@@ -51,11 +51,11 @@ class Part:
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=dies_with(os.getpid()),  # noqa: PLW1509 - two system calls, nothing that takes a lock
+            preexec_fn=dies_with(os.getpid()),
         )
-        assert self.process.stdout is not None
         self._reader = threading.Thread(target=self._show, args=(self.process.stdout,), daemon=True)
         self._reader.start()
+        return self.process
 
     @property
     def pid(self) -> int | None:
@@ -72,8 +72,7 @@ class Part:
 
     def note_death(self, now: float) -> str:
         """Plan the next start and say in words how the command ended."""
-        assert self.process is not None
-        code = self.process.returncode
+        code = self.process.returncode if self.process else 0
         self.drain()
         self.process = None
         self.deaths.append(now)

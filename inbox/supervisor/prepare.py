@@ -84,10 +84,17 @@ def _mark(argv: list[str]) -> str:
 
 
 def _is(pid: int, mark: str) -> bool:
-    if not _alive(pid):
-        return False
-    shown = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return bool(mark) and mark in shown.stdout
+    return bool(mark) and _alive(pid) and mark in _command_of(pid)
+
+
+def _command_of(pid: int) -> str:
+    """The command line of a process; slim Linux images have no `ps`, macOS has no /proc."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+    with contextlib.suppress(OSError):
+        command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 - our own command
+    return ""
 
 
 def _alive(pid: int) -> bool:
