@@ -111,7 +111,8 @@ def _accept(here: Carrier, doc: Doc, send_at: float | None) -> None:
         if send_at:
             here.schedule("step", sid, send_at, sid=sid, to="queued")
         else:
-            here.schedule("step", sid, here.clock.now() + 0.05, sid=sid, to="sending")
+            first = "queued" if doc["status"] == "accepted" else "sending"
+            here.schedule("step", sid, here.clock.now() + 0.02, sid=sid, to=first)
 
 
 def _check_text(to: str, body: str, media: list[str]) -> None:
@@ -342,7 +343,7 @@ def stored(here: Carrier, media: str) -> Response:
 
 
 @job
-def step(here: Carrier, at: float, sid: str, to: str, code: int | None = None, quiet: bool = False) -> None:
+def step(here: Carrier, at: float, sid: str, to: str, code: int | None = None) -> None:
     """Move a text on by one status, tell the app, and note the next step."""
     doc = here.store.get(sid, "message")
     if doc is None or doc["status"] in ("canceled", "failed", "undelivered") or (
@@ -351,19 +352,19 @@ def step(here: Carrier, at: float, sid: str, to: str, code: int | None = None, q
         return
     if to == "queued":
         _set_status(here, doc, "queued", at)
-        here.schedule("step", sid, at + 0.05, sid=sid, to="sending")
+        here.schedule("step", sid, at + 0.03, sid=sid, to="sending")
     elif to == "sending":
         _start_sending(here, doc, at)
     elif to == "sent":
         _sent(here, doc, at)
     else:
-        doc = _set_status(here, doc, to, at, code, quiet)
+        doc = _set_status(here, doc, to, at, code)
         if to == "delivered":
             _arrived(here, doc, at)
 
 
 def _set_status(
-    here: Carrier, doc: Doc, status: str, at: float, code: int | None = None, quiet: bool = False
+    here: Carrier, doc: Doc, status: str, at: float, code: int | None = None
 ) -> Doc:
     fields: Doc = {"status": status, "date_updated": rfc2822(at)}
     if status == "sent":
@@ -372,21 +373,18 @@ def _set_status(
         fields |= {"error_code": code, "error_message": MEANINGS.get(code, "Unknown error")}
     with here.store.write():
         doc = here.store.change(doc["sid"], **fields) or doc
-        if not quiet:
-            _report(here, doc, at)
+        _report(here, doc, at)
     return doc
 
 
-def _report(here: Carrier, doc: Doc, at: float, copies: int = 1) -> None:
+def _report(here: Carrier, doc: Doc, at: float) -> None:
     """Queue the status callback for a text's present status."""
     url = doc.get("_callback") or ""
     event = f"message.{doc['status']}"
     if not url or here.fault("missing_receipt", event):
         return
-    copies = 2 if magic(here, doc["to"]) == "58" else copies
-    lane = doc["sid"]
-    for _ in range(copies):
-        notify(here, url, receipt(here, doc, at), event=event, sid=doc["sid"], lane=lane, at=at)
+    notify(here, url, receipt(here, doc, at), event=event, sid=doc["sid"], lane=doc["sid"], at=at,
+           twice=magic(here, doc["to"]) == "58")
 
 
 def receipt(here: Carrier, doc: Doc, at: float) -> Params:
@@ -418,7 +416,7 @@ def _start_sending(here: Carrier, doc: Doc, at: float) -> None:
     count = str(segments(doc["body"]) if not doc["_media_urls"] else 1)
     with here.store.write():
         here.store.change(doc["sid"], num_segments=count, **{"from": sender})
-        doc = _set_status(here, here.store.get(doc["sid"]) or doc, "sending", at, quiet=not doc.get("_service"))
+        doc = _set_status(here, here.store.get(doc["sid"]) or doc, "sending", at)
     problem = _collect_media(here, doc) or _blocked(here, sender, doc["to"])
     sid = doc["sid"]
     if problem in (21620, 11751):
