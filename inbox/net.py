@@ -98,8 +98,11 @@ def is_public(address: str) -> bool:
 
 
 def origin(url: str | httpx.URL) -> str:
-    """scheme://host:port, with the port always named."""
-    url = httpx.URL(url)
+    """scheme://host:port, with the port always named; Refused when it is no address."""
+    try:
+        url = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError) as error:
+        raise Refused("This is not an address.") from error
     return f"{url.scheme}://{url.host}:{url.port or _port(url)}"
 
 

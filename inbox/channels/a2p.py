@@ -123,7 +123,8 @@ def check_brand(form: Form) -> list[Issue]:
     def refuse(name: str, code: str, message: str) -> None:
         issues.append(Issue(name, code, message))
 
-    us = text(form, "brand_country").upper() in ("US", "USA")
+    country = text(form, "brand_country").upper()
+    us = country == "US"
     if (kind := text(form, "brand_type")) and kind not in BRAND_TYPES:
         refuse(
             "brand_type", "choice", "Choose the kind of business. A business without an EIN can't be registered here."
@@ -137,7 +138,7 @@ def check_brand(form: Form) -> list[Issue]:
         refuse("brand_ein", "shape", "An EIN has nine digits, like 12-3456789.")
     elif ein and not us and not 3 <= len(ein) <= 21:
         refuse("brand_ein", "shape", "Enter the registration number with 3 to 21 characters.")
-    if (country := text(form, "brand_country")) and not re.match(r"^[A-Za-z]{2}$", country):
+    if country and not re.match(r"^[A-Z]{2}$", country):
         refuse("brand_country", "shape", "Choose a country.")
     if (website := text(form, "brand_website")) and not _is_url(website):
         refuse("brand_website", "shape", "Enter a full address, like https://www.example.com.")
@@ -147,7 +148,9 @@ def check_brand(form: Form) -> list[Issue]:
         refuse("brand_address_region", "shape", "Use the two letters of the state, like CA.")
     if (email := text(form, "contact_email")) and not _EMAIL.match(email):
         refuse("contact_email", "shape", "Enter an e-mail address, like ana@example.com.")
-    if (number := text(form, "contact_phone")) and phone.normalize(number, country.upper() or "US") is None:
+    if (number := text(form, "contact_phone")) and phone.normalize(
+        number, country if len(country) == 2 else "US"
+    ) is None:
         refuse("contact_phone", "shape", "Enter a phone number with its area code.")
     return issues
 

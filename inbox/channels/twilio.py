@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, cast
-from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit, urlunsplit
 from xml.sax.saxutils import escape, quoteattr
 
 from inbox import net, phone
@@ -793,13 +793,12 @@ class Twilio:
 
     def fetch_media(self, credentials: Credentials, url: str) -> tuple[bytes, str]:
         """A received file and the content type the carrier claims; only ever from the account's own media."""
-        own = urlsplit(_account(credentials, ""))
-        asked = urlsplit(url)
+        own = urlsplit(_account(credentials, "")).path
         try:
-            at_home = net.origin(url) == net.origin(credentials.api_base)
-        except Exception as error:
+            at_home, path = net.origin(url) == net.origin(credentials.api_base), urlsplit(url).path
+        except (net.Refused, ValueError) as error:
             raise PermanentFailure("The file has no usable address.") from error
-        if not at_home or not asked.path.startswith(own.path) or ".." in asked.path:
+        if not at_home or not path.startswith(own) or ".." in unquote(path):
             raise PermanentFailure("The file is not on the carrier's own server.")
         try:
             response = net.request(
