@@ -99,6 +99,7 @@ class Registration(Model):
             raise Refused("The registration is already with the carriers.")
         self.round += 1
         self.issues, self.problem, self.submitted_at, self.decided_at = [], "", clock.now(), None
+        self.refs = {k: v for k, v in self.refs.items() if k != "campaign"}  # filed again, which corrects one that was turned down
         self.next_check_at = clock.now()
         background.enqueue("submit_registration", self.id)
 
@@ -121,7 +122,7 @@ class Registration(Model):
             for _, number_sid in inboxes:
                 if number_sid:
                     adapter.attach_number(credentials, refs["service"], number_sid)
-            refs = {**refs, **adapter.submit_brand(credentials, form, refs)}
+            refs = adapter.submit_brand(credentials, form, refs, self._keep)
             self._keep(refs)
             self._advance(RegistrationStatus(state="in_review", provider_state="brand submitted", issues=()))
         except PermanentFailure as error:
@@ -158,8 +159,10 @@ class Registration(Model):
             self.refs = dict(refs)
 
     def _decide_rejected(self, error: PermanentFailure) -> None:
-        issue = Issue(field=getattr(error, "field", None), code=getattr(error, "code", "") or "", message=str(error))
-        self._advance(RegistrationStatus(state="rejected", provider_state="refused", issues=(issue,)))
+        issues = error.issues or (Issue(field=error.field, code=error.code or "", message=str(error)),)
+        if "brand" not in self.refs:  # the pieces made so far hold the old answers: begin them anew next time
+            self._keep({name: sid for name, sid in self.refs.items() if name == "service"})
+        self._advance(RegistrationStatus(state="rejected", provider_state="refused", issues=issues))
 
     def _trouble(self, sentence: str) -> None:
         with transaction():
@@ -178,7 +181,6 @@ class Registration(Model):
                 return
             if status.state == "rejected":
                 self.issues = [{"field": i.field, "code": i.code, "message": i.message} for i in status.issues]
-                self.refs = {k: v for k, v in self.refs.items() if k != "campaign" or status.provider_state.startswith("campaign")}
             if status.state in ("approved", "rejected", "suspended", "expired"):
                 self.decided_at = clock.now()
                 background.enqueue("send_mail", "registration", self.id, on="mail")
