@@ -41,6 +41,8 @@ def main(argv: list[str]) -> int:
     except (ConfigError, StartError) as error:
         print(error, file=sys.stderr)
         return getattr(error, "code", 2)
+    except KeyboardInterrupt:
+        return 130
 
 
 def run(settings: Settings, demo: bool) -> int:
@@ -58,7 +60,8 @@ def _run(settings: Settings, demo: bool, house: House) -> int:
     environ = child_environ(settings)
     if not os.environ.get("REDIS_URL"):
         start_valkey(settings, house, environ)
-    migrate(settings, house.run_errand)
+    if not house.signals.stops:
+        migrate(settings, house.run_errand)
     if house.signals.stops:
         return 0
     house.start(app_parts(settings, environ))
