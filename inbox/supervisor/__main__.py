@@ -31,6 +31,7 @@ LOUD = ("DEBUG", "INFO")
 def main(argv: list[str]) -> int:
     """Run what the first argument names; every expected failure is one sentence."""
     command, rest = argv[0], argv[1:]
+    os.umask(0o077)  # messages and keys are for this user alone
     try:
         settings = load()
         for warning in settings.warnings():

@@ -148,6 +148,7 @@ def test_the_system_starts_serves_and_stops_without_a_trace(start: Callable[...,
     assert time.monotonic() - began < 11
     assert system.leftovers() == []
     assert "Traceback" not in system.text
+    assert [path.name for path in system.data.iterdir() if path.stat().st_mode & 0o077] == []
     with sole_use(system.data):
         pass
 
