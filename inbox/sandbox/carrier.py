@@ -114,7 +114,7 @@ class Carrier:
                         db.execute("DELETE FROM fault WHERE id = ?", (row["id"],))
                     else:
                         db.execute("UPDATE fault SET remaining = remaining - 1 WHERE id = ?", (row["id"],))
-                return options
+                return {"kind": kind, **options}
         return None
 
     def add_fault(self, kind: str, count: int | None, probability: float, options: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import zlib
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -66,13 +65,13 @@ def _initials(name: str) -> str:
 
 def _numbers(here: Carrier) -> list[Doc]:
     found = []
-    for doc in here.store.list("number"):
+    for place_in_list, doc in enumerate(here.store.list("number")):
         place = place_of(doc["phone_number"])
         name = doc["friendly_name"] if doc["friendly_name"] != friendly(doc["phone_number"]) else ""
         found.append({
             "number": doc["phone_number"], "tel": friendly(doc["phone_number"]), "name": name,
             "place": f"{place.city}, {place.state}" if place else "Toll-free",
-            "hue": HUES[zlib.crc32(doc["phone_number"].encode()) % len(HUES)],
+            "hue": HUES[(place_in_list + 4) % len(HUES)],
             "registered": is_registered(here, doc["phone_number"]),
         })
     return found
