@@ -1,0 +1,52 @@
+"""Send one e-mail: an invitation, or the carriers' decision to everyone who manages registrations."""
+
+from __future__ import annotations
+
+import json
+import logging
+import smtplib
+import time
+
+from flask_mail import Message as Email
+
+from inbox import mailers
+from inbox.extensions import redis
+from inbox.models import Invitation, Member, Registration, db
+from inbox.permissions import Permission
+
+log = logging.getLogger(__name__)
+AGAIN = "inbox:mail:again"  # a sorted set of jobs by the time they are due
+GIVE_UP = 9
+
+
+def send_mail(kind: str, row_id: int, attempt: int = 1, only: str = "") -> None:
+    """Make the mail from the row as it is now and deliver it; a mail server in trouble is tried again for a day."""
+    emails = [email for email in _emails(kind, row_id) if not only or email.recipients == [only]]
+    db.session.commit()
+    for email in emails:
+        try:
+            mailers.deliver(email)
+        except smtplib.SMTPRecipientsRefused:
+            log.warning("the mail server refused the address of mail %s %s", kind, row_id)
+        except (OSError, smtplib.SMTPException) as error:
+            log.warning("mail %s %s was not delivered (%s)", kind, row_id, error)
+            _again(kind, row_id, attempt, str(email.recipients[0]))
+
+
+def _emails(kind: str, row_id: int) -> list[Email]:
+    if kind == "invitation":
+        invitation = db.session.get(Invitation, row_id)
+        email = mailers.invitation(invitation) if invitation else None
+        return [email] if email else []
+    if kind == "registration":
+        registration = db.session.get(Registration, row_id)
+        if registration is None:
+            return []
+        return [mailers.registration(registration, to) for to in Member.holding(registration.account_id, Permission.REGISTRATION_MANAGE)]
+    raise ValueError(f"There is no mail called {kind!r}.")
+
+
+def _again(kind: str, row_id: int, attempt: int, to: str) -> None:
+    if attempt < GIVE_UP:
+        due = time.time() + min(4 * 3600, 30 * 3 ** (attempt - 1))
+        redis.client.zadd(AGAIN, {json.dumps([kind, row_id, attempt + 1, to]): due})

@@ -1,0 +1,112 @@
+"""What the scheduler looks after: everything the queue may have lost is found in the database and rung for again."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+from typing import cast
+
+import sqlalchemy as sa
+
+from inbox import background, clock
+from inbox.extensions import redis
+from inbox.models import Attachment, ContactImport, Conversation, Dispatch, Registration, WebhookEvent, db, transaction
+from jobs.send_mail import AGAIN
+
+LONG = 500  # a queue with so much in it needs no more ringing
+PATIENCE = timedelta(seconds=4)  # how long a job may wait in a healthy queue
+QUARANTINE = timedelta(days=3)
+
+
+def crowded(queue: str) -> bool:
+    """Whether the queue is so long that ringing again would only make it longer."""
+    return background.queue(queue).count > LONG
+
+
+def sweep_outbox() -> None:
+    """Texts whose job was lost or whose worker died."""
+    now = clock.now()
+    waiting = sa.select(Dispatch.id).where(Dispatch.state.in_(("queued", "sending", "checking")), Dispatch.sweep_at <= now).limit(1)
+    found = db.session.scalar(waiting)
+    db.session.commit()
+    if found is None or crowded("send"):
+        return
+    with transaction():
+        for dispatch_id in Dispatch.due():
+            background.enqueue("send_message", dispatch_id, on="send")
+
+
+def sweep_webhooks() -> None:
+    """Provider requests that were stored but not applied: young ones every time, older ones ever more rarely."""
+    if crowded("default"):
+        return
+    now = clock.now()
+    oldest = timedelta(minutes=1)
+    if redis.client.set("inbox:sweep:minute", 1, nx=True, ex=60):
+        oldest = timedelta(hours=1)
+    if redis.client.set("inbox:sweep:hour", 1, nx=True, ex=3600):
+        oldest = QUARANTINE
+        _quarantine()
+    waiting = (
+        sa.select(WebhookEvent.id)
+        .where(WebhookEvent.applied_at.is_(None), WebhookEvent.received_at <= now - PATIENCE, WebhookEvent.received_at > now - oldest)
+        .order_by(WebhookEvent.id)
+        .limit(200)
+    )
+    for event_id in db.session.scalars(waiting).all():
+        background.enqueue("apply_webhook", event_id)
+
+
+def _quarantine() -> None:
+    """Give up on what could not be applied for days; it stays readable with its reason."""
+    old = clock.now() - QUARANTINE
+    with transaction():
+        db.session.execute(
+            sa.update(WebhookEvent)
+            .where(WebhookEvent.applied_at.is_(None), WebhookEvent.received_at <= old)
+            .values(applied_at=clock.now(), problem="This request could not be applied for three days.")
+        )
+
+
+def sweep_media() -> None:
+    """Files still to be fetched."""
+    if crowded("default"):
+        return
+    for attachment_id in Attachment.due():
+        background.enqueue("fetch_media", attachment_id)
+
+
+def sweep_registrations() -> None:
+    """Registrations whose next check has come."""
+    if Registration.due() and not crowded("default"):
+        background.enqueue("poll_registrations")
+
+
+def sweep_imports() -> None:
+    """Imports under way: they go on where a worker that died left them."""
+    waiting = db.session.execute(sa.select(ContactImport.id, ContactImport.state).where(ContactImport.state.in_(("checking", "running")))).all()
+    if waiting and not crowded("mail"):
+        for import_id, state in waiting:
+            background.enqueue("check_import" if state == "checking" else "run_import", import_id, on="mail")
+
+
+def sweep_mail() -> None:
+    """Mails that a mail server in trouble did not take; whoever removes the entry rings, so that each rings once."""
+    due = cast("list[bytes]", redis.client.zrangebyscore(AGAIN, 0, time.time(), start=0, num=50))
+    for entry in due:
+        if redis.client.zrem(AGAIN, entry):
+            kind, row_id, attempt, to = json.loads(entry)
+            background.enqueue("send_mail", kind, row_id, attempt, to, on="mail")
+
+
+def watch_clocks() -> None:
+    """Announce what time has decided: locks that ended, holders to be asked."""
+    lapsed, idle = Conversation.lapsed_locks(), Conversation.idle_locks()
+    db.session.commit()
+    for conversation_id in lapsed:
+        with transaction():
+            db.session.get_one(Conversation, conversation_id).announce_expiry()
+    for conversation_id in idle:
+        with transaction():
+            db.session.get_one(Conversation, conversation_id).announce_prompt()
