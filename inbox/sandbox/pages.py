@@ -27,7 +27,7 @@ PICTURES = {"image/jpeg", "image/png", "image/gif", "image/webp"}
 MAX_PICTURE = 5_000_000
 THREAD_LENGTH = 80
 OUTCOME_CHOICES = (
-    ("auto", "By number", "The last two digits decide; most are delivered"),
+    ("auto", "By number", "The last two digits decide"),
     ("delivered", "Delivered", "Queued, sent, delivered in a second"),
     ("slow", "Slow", "Stays queued for 60 s"),
     ("undelivered", "Undelivered", "Error 30003, handset unreachable"),
