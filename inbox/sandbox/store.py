@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +39,10 @@ CREATE TABLE IF NOT EXISTS phone (
 TABLES = ("doc", "owned", "member", "blob", "due", "log", "setting", "fault", "opt_out", "phone")
 
 
+class Connection(sqlite3.Connection):
+    """A connection that goes when its thread goes, and that can be listed until then."""
+
+
 class Store:
     """One connection per thread for reading and one lock for everyone who writes."""
 
@@ -46,7 +51,7 @@ class Store:
         self._local = threading.local()
         self._lock = threading.RLock()
         self._depth = 0
-        self._open: list[sqlite3.Connection] = []
+        self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.executescript(SCHEMA)
@@ -56,11 +61,13 @@ class Store:
         """The calling thread's own connection (a forked child opens a new one)."""
         local = self._local
         if getattr(local, "pid", None) != os.getpid():
-            local.db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+            local.db = sqlite3.connect(
+                self.path, timeout=30, isolation_level=None, check_same_thread=False, factory=Connection
+            )
             local.db.row_factory = sqlite3.Row
             local.db.execute("PRAGMA synchronous=NORMAL")
             local.pid = os.getpid()
-            self._open.append(local.db)
+            self._open.add(local.db)
         connection: sqlite3.Connection = local.db
         return connection
 
@@ -165,7 +172,7 @@ class Store:
 
     def close(self) -> None:
         with self._lock:
-            for connection in self._open:
+            for connection in list(self._open):
                 with contextlib.suppress(sqlite3.Error):
                     connection.close()
             self._open.clear()

@@ -101,7 +101,11 @@ class Worker:
                     continue
                 self._busy_ids.add(row["id"])
                 self._busy_lanes.add(row["lane"])
-            self._pool.submit(self._work, row["id"], row["lane"], row["job"], row["at"], row["args"])
+            try:
+                self._pool.submit(self._work, row["id"], row["lane"], row["job"], row["at"], row["args"])
+            except RuntimeError:  # the process is ending; the row stays for the next one
+                self.carrier.stopping.set()
+                return 0.0
         upcoming = self.carrier.store.row("SELECT min(at) AS at FROM due WHERE at > ?", now)
         wait = None if upcoming is None or upcoming["at"] is None else self.carrier.clock.real_seconds_until(
             upcoming["at"]

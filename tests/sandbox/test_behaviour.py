@@ -12,6 +12,7 @@ from twilio.base.exceptions import TwilioRestException
 
 from inbox.sandbox import create_sandbox
 from inbox.sandbox.app import close_sandbox
+from inbox.sandbox.wire import signature
 
 from .conftest import ACCOUNT, ROSA, TOKEN, Sandbox, signed, until
 
@@ -366,3 +367,32 @@ def test_unknown_paths_answer_in_the_carriers_words(sandbox: Sandbox) -> None:
     answer = sandbox.plain("/v1/Nothing")
     assert (answer.status_code, answer.json()["code"]) == (404, 20404)
     assert httpx.get(sandbox.url + "/v1/Nothing", trust_env=False).status_code == 401
+
+
+def test_signatures_match_the_published_vectors() -> None:
+    call = [("CallSid", "CA1234567890ABCDE"), ("Caller", "+14158675309"), ("Digits", "1234"), ("From", "+14158675309"),
+            ("To", "+18005551212")]
+    assert signature("12345", "https://mycompany.com/myapp.php?foo=1&bar=2", call) == "RSOYDt4T1cUTdK1PDd93/VVr8B8="
+    assert signature("12345", "https://a.b/c", [("X", "2"), ("X", "1"), ("X", "2")]) == "km2aN9ozNjNJHtipvfG96qDzBHw="
+
+
+@pytest.mark.parametrize(("value", "review"), [("", "minutes"), ("1", "fast")])
+def test_the_environment_chooses_fast_reviews(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, review: str
+) -> None:
+    monkeypatch.setenv("SANDBOX_FAST_REVIEW", value)
+    monkeypatch.setenv("INBOX_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", ACCOUNT)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", TOKEN)
+    app = create_sandbox()
+    assert (tmp_path / "data" / "sandbox.db").exists()
+    assert app.test_client().get("/__sim/state").json["settings"]["review"] == review
+    assert app.test_client().get(f"/2010-04-01/Accounts/{ACCOUNT}.json", auth=(ACCOUNT, TOKEN)).status_code == 200
+    close_sandbox(app)
+
+
+def test_threads_that_end_give_their_connection_back(line: Sandbox) -> None:
+    store = line.app.extensions["sandbox"].store
+    for _ in range(60):
+        line.plain("/v1/Services")
+    until(lambda: len(store._open) < 40)
