@@ -99,13 +99,14 @@ class Receiving(Replying):
             if not changed:
                 return
             Event.record("contact.opted_out" if keyword == "STOP" else "contact.opted_in", account=self.account_id, conversation=self)  # type: ignore[arg-type]
-        self.answer_automatically(text, exempt=("consent",) if keyword == "STOP" else ())
+        self.answer_automatically(text, exempt=("consent",) if keyword in ("STOP", "HELP") else ())
 
     @staticmethod
     def find_or_open(inbox: Inbox, contact: Contact, address: str, *, archived: bool) -> Conversation:  # type: ignore[name-defined]  # noqa: F821
         """The conversation of (inbox, address): the open one, else the newest archived one if the inbox reopens, else a new one."""
         from inbox.models.conversation import Conversation
 
+        db.session.execute(sa.select(Contact.id).where(Contact.id == contact.id).with_for_update(key_share=True))  # one at a time per contact
         found = Conversation.open_one(inbox.id, address)
         if found is None and (inbox.reopen or archived):
             found = db.session.scalar(
@@ -113,7 +114,7 @@ class Receiving(Replying):
                 .where(Conversation.inbox_id == inbox.id, Conversation.address == address)
                 .order_by(Conversation.id.desc())
                 .limit(1)
-                .with_for_update()
+                .with_for_update(key_share=True)
             )
         if found is not None:
             return found
@@ -147,5 +148,5 @@ class Receiving(Replying):
         return db.session.scalar(
             sa.select(Conversation)
             .where(Conversation.inbox_id == inbox_id, Conversation.address == address, Conversation.archived_at.is_(None))
-            .with_for_update()
+            .with_for_update(key_share=True)
         )

@@ -17,7 +17,6 @@ from inbox.models.message import Attachment, Dispatch, Message
 from inbox.permissions import Permission
 
 if TYPE_CHECKING:
-    from inbox.models.conversation import Conversation
     from inbox.models.inbox import Inbox
 
 MAX_BODY = 1600
@@ -61,10 +60,12 @@ class Replying(Locking, Archiving):
         Raises SendRefused, LockLost or Stale; then nothing is written and the caller keeps the text.
         """
         by.require(Permission.CONVERSATIONS_REPLY, on=self)  # type: ignore[arg-type]
+        self._one_writer()
         repeated = self._posted(nonce)
         if repeated:
             return repeated
-        verdict = self.gate(body, media=len(uploads or []))
+        text = self._signed(body, by)
+        verdict = self.gate(text, media=len(uploads or []))
         self.hold(by=by, fence=fence)
         moved = db.session.execute(
             sa.update(type(self))
@@ -75,7 +76,7 @@ class Replying(Locking, Archiving):
         ).scalar()
         if moved is None:
             raise Stale(self.inbound_after(seen))
-        message = self._write("out", self._signed(body, by), by=by, nonce=nonce, verdict=verdict, uploads=uploads)
+        message = self._write("out", text, by=by, nonce=nonce, verdict=verdict, uploads=uploads)
         Event.record("message.sent", account=self.account_id, by=by, conversation=self, message=message.id)  # type: ignore[arg-type]
         return message
 
@@ -87,11 +88,12 @@ class Replying(Locking, Archiving):
             raise Refused("Write something first.", field="body")
         if len(body) > 5000:
             raise Refused("Use at most 5,000 characters.", field="body")
+        self._one_writer()
         repeated = self._posted(nonce)
         if repeated:
             return repeated
         message = Message(
-            account_id=self.account_id, conversation_id=self.id, inbox_id=self.inbox_id, kind="note", author_id=by.id, body=body, state="note", nonce=nonce
+            account_id=self.account_id, conversation_id=self.id, inbox_id=self.inbox_id, kind="note", author_id=by.id, body=body, state="note", nonce=_short(nonce)
         ).save()
         self._drop_draft(by, "note")
         message.changed()
@@ -153,12 +155,14 @@ class Replying(Locking, Archiving):
         repeated = conversation._posted(nonce)
         if repeated:
             return repeated
+        mine = conversation.lock_holder()
         held = conversation.acquire(by=by)
         if held is None:
             other = conversation.lock_holder()
             raise Refused(f"{other.holder.name if other else 'A teammate'} is replying to {contact.name} right now.", field="to")
         message = conversation.reply(body, by=by, fence=held.fence, seen=conversation.last_inbound_id, nonce=nonce, uploads=uploads)
-        conversation.release(by=by, fence=held.fence)
+        if mine is None or mine.fence != held.fence:  # they were not in it on another page
+            conversation.release(by=by, fence=held.fence)
         return message
 
     def inbound_after(self, seen: int) -> int:
@@ -170,7 +174,12 @@ class Replying(Locking, Archiving):
             or 0
         )
 
+    def _one_writer(self) -> None:
+        """Let one writer at a time decide on this conversation; always before its lock row, so that no two wait for each other."""
+        db.session.execute(sa.select(type(self).id).where(type(self).id == self.id).with_for_update(key_share=True))
+
     def _posted(self, nonce: str | None) -> Message | None:
+        nonce = _short(nonce)
         if not nonce:
             return None
         return db.session.scalar(sa.select(Message).where(Message.conversation_id == self.id, Message.nonce == nonce))
@@ -192,7 +201,7 @@ class Replying(Locking, Archiving):
     ) -> Message:
         message = Message(
             account_id=self.account_id, conversation_id=self.id, inbox_id=self.inbox_id, kind=kind, author_id=by.id if by else None, body=body,
-            state="queued", nonce=nonce, verdict=verdict, segments=phones.segments(body).segments or 1,
+            state="queued", nonce=_short(nonce), verdict=verdict, segments=phones.segments(body).segments or 1,
         ).save()
         for position, upload in enumerate(uploads or []):
             upload.message_id, upload.position = message.id, position
@@ -231,6 +240,10 @@ def clean_body(body: str) -> str:
     return "".join(c for c in text if c in "\n\t" or (ord(c) >= 32 and not 0xD800 <= ord(c) <= 0xDFFF and ord(c) != 127)).rstrip()
 
 
+def _short(nonce: str | None) -> str | None:
+    return clean_body(nonce or "")[:40] or None
+
+
 def summary(message: Message) -> str:
     """One line for the list."""
     text = " ".join(message.body.split())
@@ -238,6 +251,3 @@ def summary(message: Message) -> str:
         return text[:160]
     count = len(message.attachments)
     return "Photo" if count == 1 else f"{count} files" if count else ""
-
-
-
