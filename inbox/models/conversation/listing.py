@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +27,7 @@ VIEWS = {
 }
 PAGE = 40
 CAP = 100
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -171,18 +172,16 @@ def _conditions(member: Member, filter: Filter) -> list[Any]:
 
 
 def make_cursor(at: datetime, id: int) -> str:
-    return f"{int(at.timestamp() * 1_000_000)}.{id}"
+    return f"{(at - EPOCH) // timedelta(microseconds=1)}.{id}"
 
 
 def parse_cursor(text: str) -> tuple[datetime, int]:
     """The key after which the next page starts; raises ValueError for anything we did not make."""
-    from datetime import UTC
-
     micros, _, last = text.partition(".")
     whole, rest = divmod(int(micros), 1_000_000)
     if not 0 <= whole < 4_102_444_800 or not 0 < int(last) < 2**62:
         raise ValueError("That is not a place in this list.")
-    return datetime.fromtimestamp(whole, UTC).replace(microsecond=rest), int(last)
+    return EPOCH + timedelta(seconds=whole, microseconds=rest), int(last)
 
 
 def _row(r: Any, member: Member) -> Row:
