@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 LEASE = timedelta(seconds=60)  # more than twice the HTTP timeout of a send
 SWEEP_AFTER = timedelta(seconds=3)
 GIVE_UP = 8  # attempts
+TOLD = ("sent", "delivered", "read", "failed", "undelivered")  # only the carrier says so while a text is in the outbox
 
 
 class Message(Model):
@@ -71,7 +72,14 @@ class Message(Model):
             self.error_code, self.error_text = code, (text or "")[:400]
         if state in ("failed", "undelivered", "uncertain"):
             self.conversation.flag_failure(True)
+        elif self.conversation.failed and self._newest_outgoing:
+            self.conversation.flag_failure(False)
         self.changed()
+
+    @property
+    def _newest_outgoing(self) -> bool:
+        newest = sa.select(sa.func.max(Message.id)).where(Message.conversation_id == self.conversation_id, Message.kind.in_(("out", "auto")))
+        return db.session.scalar(newest) == self.id
 
     def take_receipt(self, receipt: Receipt) -> None:
         """Apply a delivery receipt: forward only, errors stick, never back from delivered (CHANNELS 4)."""
@@ -92,9 +100,10 @@ class Message(Model):
         from inbox.permissions import Permission
 
         by.require(Permission.CONVERSATIONS_REPLY, on=self.conversation)
+        db.session.refresh(self, with_for_update=True)
         if self.state not in ("failed", "undelivered", "uncertain"):
             raise Refused("This message is on its way; there is nothing to try again.")
-        self.conversation.gate(self.body, exempt=())
+        self.conversation.gate(self.body, media=len(self.attachments))
         if not Dispatch.of(self).restart():
             raise Refused("This message is on its way; there is nothing to try again.")
         self.ref, self.provider_id, self.error_code, self.error_text = secrets.token_urlsafe(18), None, None, None
@@ -106,6 +115,7 @@ class Message(Model):
         from inbox.permissions import Permission
 
         by.require(Permission.CONVERSATIONS_REPLY, on=self.conversation)
+        db.session.refresh(self, with_for_update=True)
         if self.state != "uncertain":
             raise Refused("The carrier has answered meanwhile.")
         Dispatch.settle(self, None)
@@ -227,7 +237,8 @@ class Dispatch(Model):
         return claim
 
     def _finish(self, claim: str, **values: Any) -> bool:
-        """Write the outcome if the claim is still ours."""
+        """Write the outcome if the claim is still ours; the message first, as receipts do."""
+        db.session.refresh(self.message, with_for_update=True)
         done = db.session.execute(
             sa.update(Dispatch).where(Dispatch.id == self.id, Dispatch.claim == claim).values(**values).returning(Dispatch.id)
         ).scalar()
@@ -270,6 +281,12 @@ class Dispatch(Model):
 
     def unknown(self, claim: str, reason: str) -> None:
         """It may have gone out and nobody can tell: a person decides (MSG-5)."""
+        db.session.refresh(self.message, with_for_update=True)
+        if self.message.state in TOLD:
+            if self._finish(claim, state="sent", lease_until=None):
+                SendAttempt.close(claim, "accepted", "a receipt came")
+                self._next()
+            return
         if self._finish(claim, state="uncertain", lease_until=None):
             SendAttempt.close(claim, "uncertain", reason)
             self.message._state("uncertain", text=reason)
@@ -311,7 +328,7 @@ class Dispatch(Model):
         db.session.execute(
             sa.update(Dispatch)
             .where(Dispatch.message_id == message.id, Dispatch.state.in_(("uncertain", "checking")))
-            .values(state="sent", lease_until=None)
+            .values(state="sent", claim=None, lease_until=None)
         )
         if provider_id and message.provider_id is None:
             message.provider_id = provider_id
