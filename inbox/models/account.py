@@ -105,6 +105,7 @@ class Account(Model):
         from inbox.models.event import Event
         from inbox.models.member import Member
 
+        db.session.execute(sa.select(Account.id).where(Account.id == self.id).with_for_update(key_share=True))  # the order of seat()
         changed = db.session.execute(
             sa.update(Member).where(Member.id == member.id, Member.seated.is_(True)).values(seated=False).returning(Member.id)
         ).scalar()

@@ -101,9 +101,10 @@ class Member(Model):
     def join(account: Account, *, email: str, name: str, password: str) -> Member:
         """Add a member without roles; raises Refused when the address is taken or the password too short."""
         email = normalize_email(email)
+        check_password(password)
+        db.session.execute(sa.select(Account.id).where(Account.id == account.id).with_for_update(key_share=True))  # user ids are counted
         if db.session.scalar(sa.select(Member.id).where(Member.email == email)):
             raise Refused("Someone already signs in with this address.", field="email")
-        check_password(password)
         hues = ("blue", "teal", "green", "amber", "orange", "pink", "violet", "red", "lime", "slate")
         count = db.session.scalar(sa.select(sa.func.count(Member.id)).where(Member.account_id == account.id)) or 0
         return Member(

@@ -29,6 +29,8 @@ class Assigning(ConversationRow):
         """
         mine = member is not None and member.id == by.id
         by.require(Permission.CONVERSATIONS_TAKE if mine else Permission.CONVERSATIONS_ASSIGN, on=self)  # type: ignore[arg-type]
+        if member is not None:
+            db.session.refresh(member, ["seated"], with_for_update={"read": True})  # nobody takes their seat until this is decided
         if member is not None and not member.may_receive(self.inbox):
             why = member.can(Permission.CONVERSATIONS_REPLY, on=self.inbox).why
             raise Refused(f"{member.name} can’t be assigned conversations of {self.inbox.name}: {_third(why)}", field="assignee")
