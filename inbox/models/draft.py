@@ -48,7 +48,7 @@ class Draft(Model):
             raise Refused("A draft is for a reply or a note.")
         if len(body) > MAX:
             raise Refused(f"Use at most {MAX:,} characters.", field="body")
-        body = body.replace("\x00", "")
+        body = body.replace("\x00", "").encode("utf-8", "ignore").decode()
         if not body.strip():
             Draft.drop(conversation, by, kind)
             return
