@@ -92,8 +92,7 @@ class Message(Model):
             if self.state == "uncertain":
                 Event.record("message.known", account=self.account_id, conversation=self.conversation, message=self.id, state=str(new))
             self._state(str(new))
-            if new in (Status.SENT, Status.DELIVERED, Status.READ):
-                Dispatch.settle(self, receipt.provider_id)
+        Dispatch.settle(self, receipt.provider_id)
 
     def try_again(self, *, by: Member) -> None:
         """Send a failed or uncertain message once more: a person decides (MSG-5)."""
@@ -324,12 +323,15 @@ class Dispatch(Model):
 
     @staticmethod
     def settle(message: Message, provider_id: str | None) -> None:
-        """A receipt or a person says it went out: stop asking."""
-        db.session.execute(
+        """A receipt, whatever it says, or a person tells that the carrier has it: stop asking."""
+        settled = db.session.execute(
             sa.update(Dispatch)
             .where(Dispatch.message_id == message.id, Dispatch.state.in_(("uncertain", "checking")))
             .values(state="sent", claim=None, lease_until=None)
-        )
+            .returning(Dispatch.id)
+        ).scalar()
+        if settled:
+            db.session.get_one(Dispatch, settled)._next()
         if provider_id and message.provider_id is None:
             message.provider_id = provider_id
 
