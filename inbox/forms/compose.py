@@ -1,0 +1,16 @@
+"""A first text."""
+
+from __future__ import annotations
+
+from flask_wtf import FlaskForm
+from wtforms import HiddenField, MultipleFileField, StringField, TextAreaField
+
+
+class ComposeForm(FlaskForm):
+    """Which inbox, to whom, what. The rules are the conversation's."""
+
+    inbox = StringField("From")
+    to = StringField("To")
+    body = TextAreaField("Message")
+    media = MultipleFileField("Pictures")
+    nonce = HiddenField()

@@ -1,0 +1,364 @@
+// Behaviours of the pages: no framework, no eval, no inline handlers, everything by delegation, so that swaps need no set-up.
+// The server decides about locks and sends; this shows, asks and keeps what was typed.
+const $ = (s, r = document) => r.querySelector(s), $$ = (s, r = document) => [...r.querySelectorAll(s)];
+const on = (names, f, o) => names.split(' ').forEach(n => addEventListener(n, f, o));
+const conv = () => $('#conversation[data-id]'), strip = () => $('#lock'), state = () => strip()?.dataset.state ?? '';
+const path = (...p) => ['/c', conv().dataset.id, ...p].join('/');
+const HOLDING = ['mine', 'idle'], WRITABLE = ['free', ...HOLDING];
+const token = () => JSON.parse(document.body.getAttribute('hx-headers:inherited') || '{}')['X-CSRFToken'] ?? '';
+const store = { get: k => { try { return localStorage[k]; } catch { return undefined; } }, set: (k, v) => { try { v ? localStorage[k] = v : localStorage.removeItem(k); } catch { /* private mode */ } } };
+
+/* 1. announcer: one polite and one assertive region, cleared so that a repeat is read again */
+export function say(text, urgent) {
+  const r = $(urgent ? '#live-now' : '#live'); if (!r) return;
+  r.textContent = ''; setTimeout(() => r.textContent = text, 60);
+}
+function toast(text) { const t = document.createElement('div'); t.className = 'toast'; t.textContent = text; $('#toasts').replaceChildren(t); }
+let toastTimer = 0;
+function toasts() {
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => { const t = $('#toasts'); if (t?.matches(':hover, :focus-within')) toasts(); else t?.replaceChildren(); }, 6000);
+}
+
+/* 2. requests of our own: the answer is swapped like any other; false means the server was not reached */
+async function ask(url, values, { method = 'POST', keepalive = false } = {}) {
+  let r;
+  try {
+    r = await fetch(url, { method, keepalive, body: values && new URLSearchParams(values), headers: { 'HX-Request': 'true', 'X-CSRFToken': token(), Accept: 'text/html' } });
+  } catch { reached(false); return 0; }
+  reached(r.status < 500);
+  const go = r.headers.get('HX-Redirect'); if (go) { location.href = go; return r.status; }
+  if (r.status === 204 || r.status >= 500) return r.status;
+  await htmx.swap({ sourceElement: document.body, target: r.headers.get('HX-Retarget') || document.body, swap: r.headers.get('HX-Retarget') ? r.headers.get('HX-Reswap') || 'innerHTML' : 'none', text: await r.text(), transition: false });
+  return r.status;
+}
+
+/* 3. two swap styles: `upsert` puts things in their place by data-key, `window` also takes away what is no longer there */
+const key = e => +e.dataset.key;
+function place(box, el) {
+  const things = [...box.children].filter(c => c !== el && c.dataset.key !== undefined && c.id !== 'older');
+  const after = box.dataset.order === 'desc' ? things.find(c => key(c) < key(el)) ?? box.querySelector(':scope > #more') : things.find(c => key(c) > key(el));
+  after ? after.before(el) : box.append(el);
+}
+function upsert(box, fragment) {
+  const put = [], busy = box.id === 'rows' && box.matches(':hover, :focus-within');
+  for (const el of [...fragment.children]) {
+    if (!el.id || el.id === 'more') continue;
+    const old = document.getElementById(el.id);
+    if (!old && box.querySelector(':scope > #more') && key(el) < key($$('.conv-row', box).pop() ?? el)) continue;  // further down than the page has loaded
+    if (!old) { place(box, el); if (box.id === 'rows') newer(el); arrived(el); }
+    else if (old.className === 'day') continue;
+    else {
+      const focused = old.contains(document.activeElement) && document.activeElement.matches('a'), moved = old.dataset.key !== el.dataset.key;
+      old.replaceWith(el);
+      if (moved && busy) box.dataset.untidy = '1'; else if (moved) place(box, el);
+      if (focused) $('a', el)?.focus({ preventScroll: true });
+    }
+    put.push(el);
+  }
+  return put;
+}
+function tidy() { const box = $('#rows[data-untidy]'); if (!box || box.matches(':hover, :focus-within')) return; delete box.dataset.untidy; for (const el of $$('.conv-row', box).sort((a, b) => key(b) - key(a))) box.insertBefore(el, $('#more', box)); }
+function windowed(box, fragment) {
+  const fresh = [...fragment.children].filter(e => e.dataset.key), ids = new Set(fresh.map(e => e.id)), more = fragment.querySelector('#more');
+  const edge = more ? Math.min(...fresh.map(key)) : -Infinity;
+  for (const el of $$('.conv-row', box)) if (!ids.has(el.id) && key(el) >= edge) el.remove();
+  const put = upsert(box, fragment);
+  if (!more) $('#more', box)?.remove(); else if (!$('#more', box) && $$('.conv-row', box).length <= fresh.length) { box.append(more); put.push(more); }
+  return put.length ? put : [box];
+}
+htmx.registerExtension('place', { handle_swap: (style, target, fragment) => style === 'upsert' ? upsert(target, fragment) : style === 'window' ? windowed(target, fragment) : false });
+on('pointerout focusout', e => { if (e.target.closest?.('#rows')) setTimeout(tidy, 200); });
+function newer(el) {
+  const box = $('#list-scroll'); if (!box || box.scrollTop < 60 || el !== $('#rows .conv-row')) return;
+  const b = $('#newer') ?? Object.assign(document.createElement('button'), { id: 'newer', className: 'btn sm', type: 'button' });
+  b.dataset.n = +(b.dataset.n ?? 0) + 1; b.textContent = `${b.dataset.n} new ↑`; box.before(b);
+}
+on('click', e => { if (e.target.id === 'newer') { $('#list-scroll').scrollTo({ top: 0, behavior: 'smooth' }); e.target.remove(); } });
+
+/* 4. what came in: announced once, and seen unless a reply is being written */
+const newestIn = () => Math.max(+($('#seen')?.value ?? 0), ...$$('#thread [data-kind=in]').map(m => +m.id.slice(2)));
+function see() { const s = $('#seen'), b = $('#body'); if (s && b && !b.value.trim()) s.value = newestIn(); }
+function arrived(el) {
+  if (el.dataset.kind !== 'in') return;
+  const c = conv(); if (c) say(`${c.dataset.first}: ${$('.bub', el)?.textContent.slice(0, 120) ?? 'a picture'}`);
+  if (c && document.visibilityState === 'visible' && $('#composer:not(.bare)')) ask(path('reading'), { value: 'read' });
+}
+
+/* 5. the lock: shown, kept alive, prompted for, given back */
+let was = '', wasId = '', skew = 0, active = false, beaten = 0, prompted = false, warned = false, held = false;
+const serverNow = () => Date.now() + skew;
+function lockChanged() {
+  const l = strip(), c = conv(), id = c?.dataset.id ?? '';
+  if (!l || !c) { was = wasId = ''; return; }
+  if (!l.known) { l.known = true; skew = +l.dataset.now - Date.now(); if (HOLDING.includes(l.dataset.state)) beaten = Date.now(); }
+  const now = l.dataset.state, moved = was !== now || wasId !== id;
+  writable();
+  if (moved) {
+    const name = l.dataset.holder ?? 'A teammate', had = wasId === id ? was : '';
+    if (now === 'mine' && had !== 'idle') say('You hold this conversation.');
+    if (now === 'theirs') say(`${name} is replying. Sending is off.`);
+    if (now === 'taken') { save(true); say(`${name} took over. Your text is saved as a draft.`, true); }
+    if (now === 'expired' && HOLDING.includes(had)) { save(true); say('The conversation was unlocked. Your draft is saved.', true); }
+    if (now === 'free' && had === 'theirs') say('Nobody is replying now.');
+    if (!HOLDING.includes(now)) { const d = $('#idle'); if (d?.open) d.close('gone'); prompted = warned = false; }
+    if (!HOLDING.includes(had) || had === '') { active = false; }
+    was = now; wasId = id;
+    hands();
+  }
+  tick();
+}
+function writable() {
+  const b = $('#body'), off = !$('#offline')?.hidden, can = WRITABLE.includes(state());
+  if (!b) return;
+  b.readOnly = !can;
+  b.placeholder = can ? 'Write a reply' : 'You can add a note meanwhile';
+  for (const s of $$('#send, #send-more, #send-archive, #anyway')) { s.disabled = !can || off; s.title = off ? 'Sending is paused until the connection is back.' : can ? '' : $('#lock p')?.textContent.trim() ?? ''; }
+}
+const clockText = s => `${s / 60 | 0}:${String(s % 60).padStart(2, '0')}`;
+export function tick() {
+  const l = strip(), c = conv();
+  if (!l || !c || !HOLDING.includes(l.dataset.state)) return;
+  const left = Math.max(0, +l.dataset.until - serverNow()), s = Math.ceil(left / 1e3), d = $('#idle');
+  l.style.setProperty('--left', Math.min(1, left / (l.dataset.hold * 1e3)));  // through the CSSOM, which a strict style-src allows
+  for (const n of [...$$('.num', l), ...$$('#idle .num')]) n.textContent = clockText(s);
+  if (!s) { if (l.dataset.asked !== '1') { l.dataset.asked = '1'; if (d?.open) d.close('gone'); save(true); sync().then(ok => { if (!ok && strip() === l) { l.dataset.state = 'expired'; lockChanged(); } }); } return; }
+  if (serverNow() >= +l.dataset.prompt) {
+    if (active && !d?.open) { renew(); return; }
+    if (!prompted && d && !d.open && !$('dialog:modal')) { prompted = true; d.back = document.activeElement; d.showModal(); if (document.hidden) document.title = '⏳ Still working? · ' + document.title.replace(/^⏳ Still working\? · /, ''); }
+    if (s <= 20 && !warned) { warned = true; say('Twenty seconds until this conversation unlocks.', true); }
+  }
+  if (Date.now() - beaten >= l.dataset.beat * 1e3) renew();
+}
+function renew(now = false) {
+  const c = conv(); if (!c || !HOLDING.includes(state())) return;
+  beaten = Date.now(); const a = active || now; active = false;
+  if (a) { prompted = warned = false; document.title = document.title.replace(/^⏳ Still working\? · /, ''); }
+  return ask(path('lock/renewal'), { fence: $('#fence').value, active: a ? 1 : 0 }).then(status => { if (!status && a) active = true; });
+}
+function release(beacon) {
+  const c = conv(); if (!c || !HOLDING.includes(state()) || !+$('#fence')?.value) return;
+  save(true);
+  const data = new URLSearchParams({ csrf_token: token(), fence: $('#fence').value });
+  if (beacon) navigator.sendBeacon(path('lock/release'), data); else ask(path('lock/release'), Object.fromEntries(data), { keepalive: true });
+}
+on('keydown pointerdown wheel touchmove input', e => { if (e.target.closest?.('#conversation') && !$('#idle')?.open) active = true; }, { passive: true, capture: true });
+on('scroll', e => { if (e.target.closest?.('.thread-scroll') && !$('#idle')?.open) active = true; }, { passive: true, capture: true });
+on('close', e => {
+  if (e.target.id !== 'idle') return;
+  const v = e.target.returnValue; e.target.returnValue = '';
+  if (v === 'release') release(); else if (v !== 'gone') { renew(true); say('Still yours. The timer restarted.'); }
+  if (e.target.back?.isConnected) e.target.back.focus({ preventScroll: true });
+}, true);
+on('pagehide', () => release(true));
+on('pageshow', e => { if (e.persisted) sync(); });
+let beats = null;
+function hands() {  // timers of hidden tabs are slowed down; a worker's are not
+  const want = HOLDING.includes(state());
+  if (want && !beats) { beats = new Worker(new URL('beat.js', import.meta.url)); beats.onmessage = tick; }
+  if (!want && beats) { beats.terminate(); beats = null; }
+}
+setInterval(tick, 1e3);
+
+/* 6. connection: the socket brings news, plain HTTP is the fallback, a badge says which */
+let socket = null, live = false, first = true, lost = 0, tries = 5, closedAt = 0;
+function reached(ok) { lost = ok ? 0 : lost || Date.now(); badge(); }
+function badge() {
+  const b = $('#badge'), s = live && !lost ? 'live' : lost || !navigator.onLine ? 'offline' : closedAt ? 'delayed' : 'starting';
+  if (b && b.dataset.state !== s) { b.dataset.state = s; $('.words', b).textContent = { live: 'Live', delayed: 'Delayed', offline: 'Offline', starting: 'Connecting' }[s]; }
+  const o = $('#offline'), off = s === 'offline' && (!lost || Date.now() - lost > 3000);
+  if (o && o.hidden === off) { o.hidden = !off; say(off ? 'Connection lost. Keep typing; sending is paused.' : 'Back online.'); }
+  writable();
+}
+function show() {
+  if (!live || socket?.readyState !== 1) return;
+  const c = conv(), l = $('#list'), r = $('h1#conv-title');
+  socket.send(JSON.stringify({ show: { inbox: l?.dataset.inbox, view: l?.dataset.view, filter: l?.dataset.filter, now: +(l?.dataset.now ?? 0), conversation: c?.dataset.id, fence: +($('#fence')?.value ?? 0), message: newest('m'), event: newest('e'), heading: r ? 'h1' : 'h2' } }));
+  if (l) l.dataset.now = Math.max(+l.dataset.now, serverNow() - 5000 | 0 || 0);
+}
+const newest = p => Math.max(0, +(p === 'e' ? conv()?.dataset.event ?? 0 : 0), ...$$(`#thread > [id^="${p}-"]`).map(m => +m.id.slice(2)));
+async function sync() {
+  const c = conv(), l = $('#list'); let ok = true;
+  if (c) { const u = new URL(c.dataset.sync, location); u.searchParams.set('since', newest('m')); u.searchParams.set('event', newest('e')); u.searchParams.set('lock', $('#fence')?.value ?? 0); if ($('h1#conv-title')) u.searchParams.set('heading', 'h1'); const s = await ask(u, null, { method: 'GET' }); ok = s === 200; if (s === 404) location.reload(); }
+  if (l && ok) ok = (await ask(l.dataset.sync, null, { method: 'GET' })) === 200;
+  return ok;
+}
+addEventListener('htmx:ws:after:connection', e => { socket = e.detail.connection.socket; live = true; reached(true); show(); });
+addEventListener('htmx:ws:close', e => { live = false; closedAt ||= Date.now(); badge(); if (e.detail.code === 4401) { save(true); location.reload(); } });
+addEventListener('htmx:ws:error', () => { closedAt ||= Date.now(); badge(); });
+addEventListener('htmx:ws:after:message:incoming', async e => {
+  const text = await e.detail.message.text(); if (text[0] !== '{') return;
+  const news = JSON.parse(text);
+  if (news.shown) { if (!first || closedAt) sync(); first = false; closedAt = 0; badge(); }
+  if (news.resync) sync();
+  if (news.changed) for (const el of $$(`[data-live~="${news.changed}"]`)) htmx.trigger(el, 'changed');
+});
+setInterval(() => {
+  if (live && !lost) return;
+  tries -= 1; const n = $('#offline .num'); if (n) n.textContent = Math.max(1, tries);
+  if (tries > 0) return;
+  tries = 5; closedAt ||= Date.now();
+  if (conv() || $('#list')) sync(); badge();
+}, 1e3);
+on('online offline', () => { badge(); tries = 1; });
+on('click', e => { if (e.target.closest('[data-retry]')) tries = 1; });
+
+/* 7. drafts: on the server as you type, in this browser as a net */
+let timer = 0;
+const local = kind => `draft:${conv()?.dataset.id}:${kind}`;
+function save(now) {
+  const c = conv(), f = $('#composer[data-draft]'); if (!c || !f) return;
+  clearTimeout(timer);
+  const late = ['body', 'note'].map(id => document.getElementById(id)).filter(t => t?.dirty);
+  const send = () => late.forEach(t => { t.dirty = false; ask(f.dataset.draft, { kind: t.id === 'note' ? 'note' : 'reply', body: t.value, nonce: $('#nonce').value }, { keepalive: t.value.length < 20000 }).then(s => { if (!s) t.dirty = true; }); });
+  if (now) send(); else timer = setTimeout(save, 600, true);
+}
+function restore() {
+  for (const [id, kind] of [['body', 'reply'], ['note', 'note']]) {
+    const t = document.getElementById(id), kept = store.get(local(kind));
+    if (t && kept && !t.value) { t.value = kept; t.dirty = true; }
+  }
+  count();
+}
+function clear(id) { const t = document.getElementById(id); if (!t) return; t.value = ''; t.dirty = false; store.set(local(id === 'note' ? 'note' : 'reply'), ''); clearTimeout(timer); count(); }
+on('input', e => {
+  const t = e.target; if (!t.matches?.('#body, #note')) return;
+  if (conv()) { t.dirty = true; store.set(local(t.id === 'note' ? 'note' : 'reply'), t.value); save(); }
+  if (t.id === 'body') { count(); if (conv() && !t.value.trim()) see(); if (state() === 'free' && t.value && conv()) take(); }
+});
+let taking = false;
+function take() { if (taking) return; taking = true; ask(path('lock'), {}).finally(() => taking = false); }
+on('submit', e => { if (e.target.matches('[data-forget]')) for (const k of Object.keys(localStorage)) if (k.startsWith('draft:')) localStorage.removeItem(k); });
+on('click', e => {
+  if (e.target.closest('[data-keep]')) renew(true);
+  if (e.target.closest('[data-to-note]')) { const n = $('#note'); n.value = [n.value, $('#body').value].filter(Boolean).join('\n'); n.dirty = true; pick('note'); save(); }
+  if (e.target.closest('#takeover .primary')) save(true);
+});
+function pick(kind) { const k = $('#kind-' + kind); if (k) { k.checked = true; count(); $(kind === 'note' ? '#note' : '#body')?.focus(); } }
+
+/* 8. text segments: GSM 03.38 septets, else UCS-2 code units */
+const GSM = new Set("@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"), TWO = new Set('^{}\\[~]|€\f');
+const PLAIN = { '’': "'", '‘': "'", '“': '"', '”': '"', '–': '-', '—': '-', '…': '...', '\u00a0': ' ', '•': '-' };
+export function segments(text) {
+  const odd = new Set([...text].filter(c => !GSM.has(c) && !TWO.has(c))), uni = odd.size > 0, one = uni ? 70 : 160, many = uni ? 67 : 153;
+  const costs = [...text].map(c => uni ? c.length : TWO.has(c) ? 2 : 1), n = costs.reduce((a, b) => a + b, 0);
+  if (n <= one) return { n, parts: 1, room: one - n, uni, odd: [...odd] };
+  let parts = 1, used = 0;
+  for (const c of costs) { if (used + c > many) { parts++; used = 0; } used += c; }
+  return { n, parts, room: many - used, uni, odd: [...odd] };
+}
+function count() {
+  const b = $('#body'), out = $('#count'); if (!b || !out) return;
+  const s = segments(b.value), u = $('#unicode');
+  out.firstChild.data = `${s.n}/${s.n + s.room} `; out.children[0].textContent = `· ${s.parts} segment${s.parts === 1 ? '' : 's'}${s.uni ? ', Unicode' : ''}`;
+  if (!u) return;
+  const plain = segments([...b.value].map(c => PLAIN[c] ?? c).join('')).parts;
+  u.hidden = !(s.uni && s.parts > segments([...b.value].filter(c => !s.odd.includes(c)).join('')).parts);
+  if (!u.hidden) { $('b', u).textContent = `${s.odd.slice(0, 4).join(' ')} makes this ${s.parts} segments.`; $('[data-plain]', u).hidden = plain >= s.parts; }
+}
+on('click', e => { if (e.target.closest('[data-plain]')) { const b = $('#body'); b.value = [...b.value].map(c => PLAIN[c] ?? c).join(''); b.dispatchEvent(new Event('input', { bubbles: true })); b.focus(); } });
+
+/* 9. pictures: chosen, dropped or pasted */
+function attach(files) {
+  const input = $('#files'); if (!input || !$('#file-list')) return;
+  const all = new DataTransfer(); for (const f of [...input.files, ...files]) if (all.files.length < 10) all.items.add(f);
+  input.files = all.files; listFiles();
+}
+function listFiles() {
+  const input = $('#files'), box = $('#file-list'); if (!input || !box) return;
+  box.replaceChildren(...[...input.files].map((f, i) => {
+    const li = document.createElement('li'), b = document.createElement('button');
+    li.className = 'chip'; li.append(Object.assign(document.createElement('span'), { className: 'v', textContent: `${f.name} ${(f.size / 1048576).toFixed(1)} MB` }));
+    Object.assign(b, { type: 'button', textContent: '×', ariaLabel: `Remove ${f.name}` });
+    b.onclick = () => { const rest = new DataTransfer(); [...input.files].forEach((x, n) => n !== i && rest.items.add(x)); input.files = rest.files; listFiles(); };
+    li.append(b); return li;
+  }));
+}
+on('change', e => { if (e.target.id === 'files') listFiles(); if (e.target.name === 'kind') { count(); $(e.target.value === 'note' ? '#note' : '#body')?.focus(); } });
+on('dragover', e => { if (e.dataTransfer?.types.includes('Files') && $('#file-list')) e.preventDefault(); });
+on('drop', e => { if (e.dataTransfer?.files.length && e.target.closest?.('#conversation') && $('#file-list')) { e.preventDefault(); attach(e.dataTransfer.files); } });
+on('paste', e => { if (e.target.id === 'body' && e.clipboardData?.files.length) { e.preventDefault(); attach(e.clipboardData.files); } });
+
+/* 10. answers of forms */
+on('sent sent-archived', e => { clear('body'); const i = $('#files'); if (i) { i.value = ''; listFiles(); } const f = $('#draft-from'); if (f) f.hidden = true; say('Sent.'); $('#send-menu')?.hidePopover?.(); if (e.type === 'sent') $('#body')?.focus(); else archived(); });
+on('noted', () => { clear('note'); say('Note added.'); $('#note')?.focus(); });
+on('archived', archived);
+function archived() {
+  const row = document.getElementById('row-' + conv()?.dataset.row), next = row?.nextElementSibling;
+  if (row && $('#list')?.dataset.view !== 'archived') row.remove();
+  next?.querySelector?.('a[hx-get]')?.click();
+}
+
+/* 11. around swaps: leaving releases, focus is never lost, rows know which one is open */
+addEventListener('htmx:before:swap', e => {
+  for (const t of e.detail.tasks ?? []) if (t.target?.id === 'more') for (const r of t.fragment.querySelectorAll('.conv-row')) if (document.getElementById(r.id)) r.remove();
+  const main = e.detail.tasks?.find(t => t.target?.id === 'conversation' && t.swapSpec?.style === 'outerHTML'); if (!main) return;
+  if (main.fragment.querySelector('#conversation')?.dataset.id !== conv()?.dataset.id) release();
+});
+addEventListener('htmx:before:request', e => e.detail.ctx?.target?.setAttribute?.('aria-busy', 'true'));
+addEventListener('htmx:finally:request', e => e.detail.ctx?.target?.removeAttribute?.('aria-busy'));
+let opened = conv()?.dataset.id ?? '';
+function settled() {
+  const c = conv(), id = c?.dataset.id ?? '';
+  if (id !== opened) { opened = id; prompted = warned = false; if (c) { const p = $('.panes'); if (p) p.dataset.pane = 'conv'; restore(); show(); say(`Conversation with ${c.dataset.name}`); if (innerWidth < 720) c.focus({ preventScroll: true }); } }
+  for (const r of $$('.conv-row')) r.id === 'row-' + c?.dataset.row ? r.setAttribute('aria-current', 'true') : r.removeAttribute('aria-current');
+  see(); lockChanged(); title(); badge();
+  if ($('#toasts')?.children.length) toasts();
+}
+addEventListener('htmx:after:swap', e => {
+  settled();
+  const t = e.detail.ctx?.target, f = t?.querySelector?.('[aria-invalid=true]') || t?.querySelector?.('[data-focus]');
+  if (f) f.focus({ preventScroll: !f.matches('[aria-invalid]') });
+  const refused = $('#refusal [role=alert]'); if (refused && !refused.told) { refused.told = true; const s = $('#seen'); if ($('#anyway') && s) s.value = newestIn(); ($('#anyway') ?? $('#body:not([readonly])'))?.focus({ preventScroll: true }); }
+  if (t?.id === 'menu' && !t.matches(':popover-open')) { t.opener = $('#assignee'); t.showPopover(); $('button.item', t)?.focus(); }
+  else if (e.detail.ctx?.sourceElement?.closest?.('#menu, #more-menu')) { for (const m of $$('[popover]:popover-open')) m.hidePopover(); }
+  if (t?.id === 'ask' && !t.open) { t.showModal(); $('input:not([type=hidden])', t)?.focus(); }
+});
+addEventListener('htmx:after:history:push', () => { const p = $('.panes'); if (p && location.pathname.startsWith('/i/')) p.dataset.pane = 'list'; });
+function title() {
+  const n = $('#nav [data-go=mine] .count')?.firstChild?.data?.trim(), bare = document.title.replace(/^\(\d+\+?\) /, '');
+  document.title = n ? `(${n}) ${bare}` : bare;
+}
+
+/* 12. popovers sit beside what opened them */
+addEventListener('toggle', e => {
+  const p = e.target; if (!p.matches?.('.menu[popover]') || e.newState !== 'open') return;
+  const o = p.opener ?? $(`[popovertarget="${p.id}"]`); if (!o) return;
+  const r = o.getBoundingClientRect(), w = p.offsetWidth, h = p.offsetHeight;
+  p.style.left = Math.max(8, Math.min(r.left, innerWidth - w - 8)) + 'px';
+  p.style.top = (r.bottom + 4 + h > innerHeight ? Math.max(8, r.top - h - 4) : r.bottom + 4) + 'px';
+}, true);
+on('click', e => {
+  const o = e.target.closest('[data-open]'); if (o) { o.closest('[popover]')?.hidePopover(); document.getElementById(o.dataset.open)?.showModal(); }
+  if (e.target.closest('[data-close]') && $('dialog[open]')) { e.preventDefault(); $('dialog[open]').close(); }
+  if (e.target.closest('[data-drawer]')) { e.target.closest('[popover]')?.hidePopover(); $('#details')?.classList.toggle('open'); }
+  else if (!e.target.closest('#details')) $('#details.open')?.classList.remove('open');
+});
+
+/* 13. keys: single letters only outside fields, off when the profile says so */
+const inField = e => e.target.closest?.('input:not([type=checkbox],[type=radio]), textarea, select, [contenteditable]');
+const press = s => () => $(s)?.click();
+function step(d) { const l = $$('.conv-row a'), i = l.indexOf(document.activeElement), c = i < 0 ? l.findIndex(a => a.closest('[aria-current]')) : i; l[Math.max(0, Math.min(l.length - 1, c + d))]?.focus(); }
+const onRow = f => () => document.activeElement.closest('.conv-row') && f();
+const KEYS = {
+  j: () => step(1), k: () => step(-1), ArrowDown: onRow(() => step(1)), ArrowUp: onRow(() => step(-1)), o: onRow(() => document.activeElement.click()),
+  r: () => { pick('reply'); if (state() === 'free' && conv()) take(); }, n: () => pick('note'), e: press('#archive'), a: press('#assignee'),
+  i: () => { const a = $('#assignee'); if (a) ask(a.dataset.action, { to: a.dataset.me, expected: a.dataset.expected }); },
+  u: press('[aria-keyshortcuts=u]'), l: press('#lock-release'), c: press('[aria-keyshortcuts=c]'), '?': () => $('#keys')?.showModal(), ']': press('[data-drawer]'), g: 'chord',
+};
+const GO = { i: 'mine', u: 'unassigned', o: 'others', a: 'all', d: 'archived' };
+let chord = 0;
+addEventListener('keydown', e => {
+  if (e.isComposing || e.defaultPrevented) return;
+  const mod = e.metaKey || e.ctrlKey;
+  if (mod && e.key === 'Enter' && e.target.form?.id === 'composer') { e.preventDefault(); (e.target.id === 'note' ? $('#add-note') : e.shiftKey ? $('#send-archive') : $('#anyway') ?? $('#send'))?.click(); return; }
+  if (mod && e.key === 'Enter' && e.target.form) { e.preventDefault(); e.target.form.requestSubmit(); return; }
+  if (e.key === 'Escape' && e.target.matches('textarea')) { e.target.blur(); $('.conv-row[aria-current] a')?.focus(); return; }
+  if (mod || e.altKey || inField(e) || document.body.dataset.shortcuts === 'off' || $('dialog:modal')) return;
+  if (chord && GO[e.key]) { e.preventDefault(); chord = 0; $(`[data-go=${GO[e.key]}]`)?.click(); return; }
+  const f = KEYS[e.key]; if (!f) return;
+  if (f === 'chord') { chord = 1; setTimeout(() => chord = 0, 900); return; }
+  e.preventDefault(); f();
+});
+
+restore(); settled();

@@ -1,0 +1,84 @@
+"""Pictures and files of messages, served so that nothing in them can run."""
+
+from __future__ import annotations
+
+import hmac
+
+import sqlalchemy as sa
+from flask import Blueprint, Response, abort, current_app, send_file
+
+from inbox import media
+from inbox.models import Attachment, Conversation, Message, db
+from inbox.permissions import Permission
+from inbox.views.access import member, public, requires
+
+bp = Blueprint("attachments", __name__)
+INLINE = {
+    "image/jpeg", "image/png", "image/gif", "image/webp", "audio/mpeg", "audio/ogg", "audio/mp4", "audio/wav", "audio/amr", "audio/aac", "video/mp4", "video/webm", "video/3gpp",
+}
+SANDBOX = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'; sandbox"
+
+
+@bp.get("/media/<attachment>")
+@requires(Permission.CONVERSATIONS_VIEW)
+def show(attachment: str) -> Response:
+    found = _attachment_or_404(attachment)
+    return _send(found, found.sha256, found.content_type)
+
+
+@bp.get("/media/<attachment>/thumb")
+@requires(Permission.CONVERSATIONS_VIEW)
+def thumb(attachment: str) -> Response:
+    """The small picture; the whole one when it is small itself."""
+    found = _attachment_or_404(attachment)
+    if not found.content_type.startswith("image/"):
+        abort(404)
+    if not found.thumb_sha256:
+        return _send(found, found.sha256, found.content_type)
+    return _send(found, found.thumb_sha256, "")
+
+
+@bp.get("/media/<attachment>/carrier/<ref>")
+@public
+def fetch(attachment: str, ref: str) -> Response:
+    """For the carrier, which has no account here: it proves itself with the text's own unguessable reference."""
+    found = db.session.scalar(sa.select(Attachment).where(Attachment.public_id == attachment, Attachment.state == "stored"))
+    message = db.session.get(Message, found.message_id) if found else None
+    if found is None or message is None or not message.outgoing or not hmac.compare_digest(message.ref.encode(), ref.encode()):
+        abort(404)
+    return _send(found, found.sha256, found.content_type)
+
+
+def _attachment_or_404(public_id: str) -> Attachment:
+    """The file, through the scope of its conversation."""
+    return db.session.scalar(
+        sa.select(Attachment)
+        .join(Message, Message.id == Attachment.message_id)
+        .where(
+            Attachment.public_id == public_id, Attachment.state == "stored",
+            Message.conversation_id.in_(Conversation.scope(member()).with_only_columns(Conversation.id)),
+        )
+    ) or abort(404)
+
+
+def _send(found: Attachment, sha256: str | None, kind: str) -> Response:
+    try:
+        file = media.open_stored(current_app.config["MEDIA_ROOT"], sha256 or "")
+    except FileNotFoundError:
+        abort(404)
+    if not kind:
+        kind = media.sniff(file.read(64))
+        file.seek(0)
+    inline = kind in INLINE
+    response = send_file(
+        file, mimetype=kind if inline else media.UNKNOWN, as_attachment=not inline, download_name=found.filename or f"{found.public_id}{_ending(kind)}", etag=sha256 or False,
+        conditional=True,
+    )
+    response.headers["Content-Security-Policy"] = SANDBOX
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.cache_control.private, response.cache_control.max_age, response.cache_control.public = True, 86400, None
+    return response
+
+
+def _ending(kind: str) -> str:
+    return {"image/jpeg": ".jpg", "image/png": ".png", "image/gif": ".gif", "image/webp": ".webp", "application/pdf": ".pdf", "text/vcard": ".vcf"}.get(kind, "")

@@ -1,0 +1,93 @@
+"""Starting a conversation: which inbox, to whom, what."""
+
+from __future__ import annotations
+
+from secrets import token_urlsafe
+
+import sqlalchemy as sa
+from flask import Blueprint, Response, flash, request, url_for
+
+from inbox import phone as phones
+from inbox.forms.compose import ComposeForm
+from inbox.models import Contact, Conversation, Denied, Inbox, Refused, db, transaction
+from inbox.permissions import Permission
+from inbox.views.access import member, requires
+from inbox.views.hypermedia import fragment, go, is_fragment, page
+from inbox.views.uploads import take_uploads
+
+bp = Blueprint("compose", __name__)
+
+
+@bp.get("/compose")
+@requires(Permission.CONVERSATIONS_COMPOSE)
+def new() -> Response:
+    form = ComposeForm(request.args, meta={"csrf": False}) if request.args.get("to") else ComposeForm()
+    form.nonce.data = token_urlsafe(18)
+    return _form(form)
+
+
+@bp.get("/compose/contacts")
+@requires(Permission.CONTACTS_VIEW)
+def contacts() -> Response:
+    """Suggestions for the To field."""
+    words = request.args.get("to", "").strip()
+    found = Contact.search(member().account_id, words, limit=8) if len(words) >= 2 else []
+    return fragment("compose/_contacts.html", contacts=[c for c in found if c.phone])
+
+
+@bp.post("/compose")
+@requires(Permission.CONVERSATIONS_COMPOSE)
+def create() -> Response:
+    """Send the first text; it lands in Archived until the customer answers."""
+    form = ComposeForm()
+    try:
+        inbox = _inbox(form)
+        uploads = take_uploads(inbox.account_id)
+        with transaction():
+            to = _address(form.to.data or "", inbox)
+            message = Conversation.compose(inbox, to, form.body.data or "", by=member(), nonce=(form.nonce.data or "")[:40] or None, uploads=uploads)
+    except Denied:
+        raise
+    except Refused as refused:
+        target = form[refused.field] if refused.field in ("inbox", "to", "body", "media") else None
+        if target is not None:
+            target.errors = [*target.errors, refused.sentence]
+        else:
+            form.form_errors.append(refused.sentence)
+        return _form(form, refused.status)
+    flash("Sent. It is in Archived until they answer.")
+    return go(url_for("conversations.show", conversation=message.conversation.public_id))
+
+
+def _inbox(form: ComposeForm) -> Inbox:
+    """The chosen inbox; there is no default when there is a choice."""
+    found = [i for i in Inbox.sendable_by(member()) if i.public_id == form.inbox.data]
+    if not found:
+        raise Refused("Choose which inbox this goes out from.", field="inbox")
+    return found[0]
+
+
+def _address(text: str, inbox: Inbox) -> str:
+    """What was typed: a number, or the name of exactly one contact."""
+    text = text.strip()
+    region = phones.region_of(inbox.phone or "") or "US"
+    if not text:
+        raise Refused("Say who this goes to.", field="to")
+    if phones.normalize(text, region) or not member().can(Permission.CONTACTS_VIEW):
+        return text
+    named = list(
+        db.session.scalars(sa.select(Contact).where(Contact.account_id == inbox.account_id, sa.func.lower(Contact.name) == text.lower(), Contact.phone.is_not(None)).limit(2))
+    )
+    if len(named) > 1:
+        raise Refused(f"Several contacts are called {text}. Write the number.", field="to")
+    return named[0].phone or text if named else text
+
+
+def _form(form: ComposeForm, status: int = 200) -> Response:
+    inboxes = Inbox.sendable_by(member())
+    if status == 200 and len(inboxes) == 1:
+        form.inbox.data = inboxes[0].public_id
+    template = "compose/_form.html" if is_fragment() and status != 200 else "compose/new.html"
+    return page(template, status, form=form, inboxes=inboxes)
+
+

@@ -1,0 +1,441 @@
+"""What the conversation screens show: one builder for each piece, used by pages, by htmx answers and by the live socket."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import sqlalchemy as sa
+from flask import abort, request
+from markupsafe import Markup, escape
+from sqlalchemy.orm import joinedload
+
+from inbox import channels, clock
+from inbox import phone as phones
+from inbox.models import Consent, Conversation, Draft, Event, Filter, Inbox, Member, Message, SendRefused, db
+from inbox.models.conversation import VIEWS, Held, Item, Row
+from inbox.models.conversation.listing import PAGE, parse_cursor
+from inbox.models.conversation.reading import SHOWN
+from inbox.permissions import Permission
+from inbox.views.helpers import day, epoch_ms, local
+
+THREAD = 30
+CLOSE = 10 * 60  # seconds within which two texts of one writer are drawn as one group
+_LINK = re.compile(r"https?://[^\s<>\"'`\\^{}|\x00-\x20\u2028\u2029]+", re.IGNORECASE)
+_TRAILING = ".,;:!?)]}…’”'\""
+
+
+def linked(text: str) -> Markup:
+    """The text with its http addresses as links; everything else is escaped, nothing else is ever a link."""
+    parts: list[Markup] = []
+    end = 0
+    for match in _LINK.finditer(text):
+        address = match.group().rstrip(_TRAILING)
+        if address.count("://") < 1 or len(address) <= len("https://"):
+            continue
+        parts.append(escape(text[end : match.start()]))
+        parts.append(Markup('<a href="{0}" target="_blank" rel="noopener noreferrer nofollow">{0}</a>').format(address))
+        end = match.start() + len(address)
+    parts.append(escape(text[end:]))
+    return Markup("").join(parts)
+
+
+def explain(message: Message, channel: str = "sms") -> str:
+    """Why a text did not arrive and what to do, in words."""
+    if message.error_code:
+        return channels.get(channel).explain(message.error_code)
+    return message.error_text or "The carrier gave no reason."
+
+
+# -- the list -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class ListPane:
+    """The left pane: an inbox, a view with its filters, and one page of rows."""
+
+    inbox: Inbox
+    filter: Filter
+    rows: list[Row]
+    after: str = ""  # the cursor this page began after
+    problem: str = ""
+    people: list[Member] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        return VIEWS[self.filter.view]
+
+    @property
+    def args(self) -> dict[str, str]:
+        """What a conversation's address carries so that the list stays as it is."""
+        return {"view": self.filter.view, **self.filter.args()}
+
+    @property
+    def more(self) -> str:
+        """The cursor of the next page, empty at the end."""
+        return self.rows[-1].cursor if len(self.rows) >= PAGE else ""
+
+    @property
+    def assignee(self) -> Member | None:
+        return next((m for m in self.people if m.public_id == self.filter.assignee), None)
+
+
+def read_filter(view: str, args: Any, who: Member) -> tuple[Filter, str]:
+    """The filter an address asks for; what we do not know is left out, and the sentence says so."""
+    read, assignee = args.get("read", ""), args.get("assignee", "")
+    problem = ""
+    if read not in ("", "read", "unread"):
+        read, problem = "", "That filter does not exist, so it is not applied."
+    if assignee and not any(m.public_id == assignee for m in Member.of(who.account_id)):
+        assignee, problem = "", "That person is not in this account, so the filter is not applied."
+    return Filter(view=view, read=read, assignee=assignee, mine=args.get("mine") == "1", needs_reply=args.get("reply") == "1"), problem
+
+
+def list_pane(who: Member, inbox: Inbox, view: str, args: Any, *, after: str = "") -> ListPane:
+    """The list of a view; a cursor we did not make is a 400 with a sentence."""
+    if view not in VIEWS:
+        abort(404)
+    filter, problem = read_filter(view, args, who)
+    if after:
+        try:
+            parse_cursor(after)
+        except (ValueError, OverflowError):
+            abort(400, "That is not a place in this list. Start again at the top.")
+    rows = Conversation.listing(who, inbox, filter, after=after)
+    return ListPane(inbox, filter, rows, after, problem, [m for m in Member.of(who.account_id) if m.active])
+
+
+def home_view(conversation: Conversation, who: Member) -> str:
+    """The view a conversation belongs to when the address does not say where the reader came from."""
+    if conversation.archived:
+        return "archived"
+    if conversation.assignee_id is None:
+        return "unassigned"
+    return "mine" if conversation.assignee_id == who.id else "others"
+
+
+# -- the lock strip -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The lock as one reader sees it. `state`: free, mine, idle, theirs, taken, expired, blocked or viewer."""
+
+    state: str
+    fence: int = 0
+    holder: Member | None = None
+    held: Held | None = None
+    why: str = ""
+    at: datetime | None = None
+    may_reply: bool = True
+    may_take_over: bool = False
+    waits: bool = False
+    auto: bool = False
+    beat: int = 15
+    hold: int = 240
+    on: str = "open"
+
+    @property
+    def now(self) -> int:
+        """The server's time for the page, so that a wrong clock in a browser does no harm."""
+        return epoch_ms(clock.now())
+
+    @property
+    def until(self) -> int:
+        return epoch_ms(self.held.dies_at) if self.held else 0
+
+    @property
+    def prompt(self) -> int:
+        return epoch_ms(self.held.prompt_at) if self.held else 0
+
+    @property
+    def writable(self) -> bool:
+        """Whether the reply field takes text."""
+        return self.state in ("free", "mine", "idle")
+
+
+def strip(conversation: Conversation, who: Member, *, fence: int = 0, auto: bool = False) -> Strip:
+    """The lock for this reader; `fence` is what their page held, 0 when nothing."""
+    inbox, held = conversation.inbox, conversation.lock_holder()
+    verdict = who.can(Permission.CONVERSATIONS_REPLY, on=conversation)
+    base: dict[str, Any] = {"beat": inbox.lock_heartbeat, "hold": inbox.idle_after + inbox.idle_answer, "on": inbox.lock_on}
+    if not verdict:
+        if held:
+            return Strip("theirs", holder=held.holder, held=held, may_reply=False, why=verdict.why, **base)
+        return Strip("viewer", why=verdict.why, may_reply=False, **base)
+    blocked = why_blocked(conversation)
+    if blocked:
+        return Strip("blocked", why=blocked, **base)
+    if held and held.holder.id == who.id:
+        return Strip("idle" if held.prompting else "mine", fence=held.fence, holder=who, held=held, **base)
+    lost = _loss(conversation, who) if fence else None
+    if held:
+        takes = bool(who.can(Permission.CONVERSATIONS_TAKEOVER, on=conversation))
+        if lost and lost.kind == "lock.taken_over":
+            return Strip("taken", fence=fence, holder=held.holder, held=held, at=lost.at, may_take_over=takes, **base)
+        return Strip("theirs", holder=held.holder, held=held, may_take_over=takes, waits=conversation.waits(who), **base)
+    if fence and not (lost and lost.kind == "lock.released"):
+        return Strip("expired", fence=fence, **base)
+    return Strip("free", auto=auto and inbox.lock_on == "open", **base)
+
+
+def why_blocked(conversation: Conversation) -> str:
+    """Why no text at all may go out now; empty when it may."""
+    try:
+        conversation.gate("x")
+    except SendRefused as refused:
+        return refused.sentence
+    return ""
+
+
+def _loss(conversation: Conversation, who: Member) -> Event | None:
+    """The ledger's last word about a lock of this member: released, expired or taken over."""
+    for event in conversation.lock_ledger(20):
+        if event.kind == "lock.taken_over" and event.data.get("from_id") == who.id:
+            return event
+        if event.kind == "lock.released" and event.actor_id == who.id:
+            return event
+        if event.kind == "lock.expired" and event.data.get("holder_id") == who.id:
+            return event
+        if event.kind in ("lock.acquired", "lock.taken_over") and event.actor_id == who.id:
+            return None
+    return None
+
+
+# -- the conversation -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A thing of the thread, ready to draw: `day` is set where a new day begins, `cont` joins it to the one above."""
+
+    item: Item
+    key: int
+    day: str = ""
+    day_id: str = ""
+    day_key: int = 0
+    cont: bool = False
+
+    @property
+    def message(self) -> Message | None:
+        return self.item.message
+
+    @property
+    def event(self) -> Event | None:
+        return self.item.event
+
+
+def draw(items: list[Item], before: Item | None = None) -> list[Drawn]:
+    """Put day lines between days and join what one writer sent in one go."""
+    drawn = []
+    for item in items:
+        key = epoch_ms(item.at)
+        today = local(item.at)
+        fresh = before is None or local(before.at).date() != today.date()
+        midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
+        drawn.append(
+            Drawn(
+                item, key, day=day(item.at) if fresh else "", day_id=f"d-{today:%Y%m%d}", day_key=epoch_ms(midnight),
+                cont=not fresh and before is not None and _joined(before, item),
+            )
+        )
+        before = item
+    return drawn
+
+
+def _joined(above: Item, item: Item) -> bool:
+    a, b = above.message, item.message
+    if a is None or b is None or "note" in (a.kind, b.kind):
+        return False
+    return a.kind == b.kind and a.author_id == b.author_id and (item.at - above.at).total_seconds() < CLOSE
+
+
+def message_item(message: Message) -> Item:
+    return Item(message.created_at, message=message)
+
+
+def one(message: Message) -> list[Drawn]:
+    """A single message as it stands in its thread."""
+    before = db.session.scalar(
+        sa.select(Message).where(Message.conversation_id == message.conversation_id, Message.id < message.id).order_by(Message.id.desc()).limit(1)
+    )
+    return draw([message_item(message)], message_item(before) if before else None)
+
+
+def message_with_author(message_id: int) -> Message | None:
+    """A message with what drawing it needs."""
+    return db.session.scalar(sa.select(Message).options(joinedload(Message.author)).where(Message.id == message_id).execution_options(populate_existing=True))
+
+
+def tail(conversation: Conversation, after_message: int, after_event: int) -> list[Drawn]:
+    """What a page that has seen everything up to these ids has missed, oldest first."""
+    messages = conversation.messages_after(after_message)
+    events = db.session.scalars(
+        sa.select(Event)
+        .options(joinedload(Event.actor))
+        .where(Event.conversation_id == conversation.id, Event.id > after_event, Event.kind.in_(SHOWN))
+        .order_by(Event.id)
+        .limit(50)
+    ).unique()
+    items = sorted([message_item(m) for m in messages] + [Item(e.at, event=e) for e in events], key=lambda i: (i.at, i.message.id if i.message else 0))
+    if not items:
+        return []
+    above = db.session.scalar(
+        sa.select(Message).where(Message.conversation_id == conversation.id, Message.id <= after_message).order_by(Message.id.desc()).limit(1)
+    )
+    return draw(items, message_item(above) if above else None)
+
+
+def last_event(conversation: Conversation) -> int:
+    return db.session.scalar(sa.select(sa.func.max(Event.id)).where(Event.conversation_id == conversation.id, Event.kind.in_(SHOWN))) or 0
+
+
+@dataclass
+class ConversationPane:
+    """The middle and the right pane: a thread, its lock, its composer and the person."""
+
+    conversation: Conversation
+    strip: Strip
+    thread: list[Drawn]
+    older: int | None
+    seen: int
+    last_event: int
+    reply: Draft | None
+    note: Draft | None
+    may_note: bool
+    past: list[Conversation]
+    ledger: list[Event]
+    consent: Consent | None
+    nonce: str
+    body: str = ""
+    note_body: str = ""
+    refusal: str = ""
+    stale: bool = False
+    kind: str = "reply"
+
+    @property
+    def name(self) -> str:
+        return self.conversation.contact.name
+
+    @property
+    def first_name(self) -> str:
+        contact = self.conversation.contact
+        return contact.first_name or contact.name
+
+    @property
+    def last_message(self) -> int:
+        return max((d.message.id for d in self.thread if d.message), default=0)
+
+    @property
+    def local_time(self) -> str:
+        """The customer's own time, when their number leaves no doubt about it."""
+        return customer_time(self.conversation.address)
+
+
+def conversation_pane(conversation: Conversation, who: Member, *, before: int | None = None, auto: bool = True, fence: int = 0) -> ConversationPane:
+    """Everything the conversation screen shows, read in one go."""
+    from secrets import token_urlsafe
+
+    seen = conversation.last_inbound_id
+    items, older = conversation.thread(before=before, limit=THREAD)
+    reply, note = Draft.of(conversation, who), Draft.of(conversation, who, "note")
+    found = strip(conversation, who, auto=auto, fence=fence)
+    return ConversationPane(
+        conversation, found, draw(items), older, seen, last_event(conversation), reply, note,
+        may_note=bool(who.can(Permission.CONVERSATIONS_NOTE, on=conversation)),
+        past=past(conversation, who), ledger=conversation.lock_ledger(12), consent=Consent.of(conversation.inbox.team_id, conversation.address),
+        nonce=token_urlsafe(18), body=reply.body if reply else "", note_body=note.body if note else "",
+        kind="note" if found.state == "blocked" else "reply",
+    )
+
+
+def past(conversation: Conversation, who: Member, limit: int = 5) -> list[Conversation]:
+    """Other conversations with the same person, in inboxes this member may see."""
+    return list(
+        db.session.scalars(
+            Conversation.scope(who)
+            .options(joinedload(Conversation.inbox), joinedload(Conversation.assignee))
+            .where(Conversation.contact_id == conversation.contact_id, Conversation.id != conversation.id)
+            .order_by(Conversation.last_activity_at.desc())
+            .limit(limit)
+        )
+    )
+
+
+def customer_time(address: str) -> str:
+    """9:44 AM, Los Angeles; empty when the number may be in zones with different times."""
+    names = phones.time_zones(address)
+    times = set()
+    for name in names:
+        try:
+            times.add(clock.now().astimezone(ZoneInfo(name)).strftime("%I:%M %p").lstrip("0"))
+        except (ZoneInfoNotFoundError, ValueError):
+            continue
+    if len(times) != 1:
+        return ""
+    place = names[0].rpartition("/")[2].replace("_", " ") if len(names) == 1 else ""
+    return f"{times.pop()}, {place}" if place else times.pop()
+
+
+def page_args() -> dict[str, str]:
+    """The list's arguments in the current address."""
+    return {name: request.args[name] for name in ("view", "read", "assignee", "mine", "reply") if request.args.get(name)}
+
+
+def event_words(event: Event, who: Member) -> tuple[str, Markup]:
+    """The icon and the sentence of an event line."""
+    actor = _who(event.actor, who)
+    to = event.data.get("to_name") or ""
+    target = Markup("<b>you</b>") if event.data.get("to") == who.id else Markup("<b>{}</b>").format(to)
+    kind = event.kind
+    if kind == "conversation.assigned":
+        if event.actor is None:
+            return "route", Markup("Assigned to {}, who owns this contact").format(target)
+        if event.actor_id == event.data.get("to"):
+            return "user-check", Markup("{} took this conversation").format(actor)
+        return "user-check", Markup("{} assigned this to {}").format(actor, target)
+    words = {
+        "conversation.unassigned": ("circle-dashed", "{} gave this conversation back to Unassigned"),
+        "conversation.archived": ("archive", "{} archived this"),
+        "conversation.reopened": ("inbox", "{} moved this back to the inbox"),
+        "message.marked_sent": ("check", "{} marked a text as sent"),
+    }
+    if kind == "conversation.reopened" and event.actor is None:
+        return "inbox", Markup("Reopened by a new text")
+    if kind in words:
+        icon, sentence = words[kind]
+        return icon, Markup(sentence).format(actor)
+    if kind == "lock.taken_over":
+        other = "you" if event.data.get("from_id") == who.id else event.data.get("from_name", "")
+        return "hand", Markup("{} took over from <b>{}</b>: {}").format(actor, other, event.data.get("reason", ""))
+    if kind == "lock.expired":
+        holder = "You were" if event.data.get("holder_id") == who.id else f"{event.data.get('holder', '')} was"
+        return "lock-open", Markup("<b>{}</b> released after {}").format(holder, "no input" if event.data.get("why") == "idle" else "the connection was lost")
+    if kind == "contact.opted_out":
+        return "circle-alert", Markup("The customer replied STOP: no more texts")
+    if kind == "contact.opted_in":
+        return "circle-check", Markup("The customer texted START: texts are allowed again")
+    return "info", escape(kind)
+
+
+def ledger_words(event: Event, who: Member) -> Markup:
+    """One line of the lock history."""
+    actor = _who(event.actor, who)
+    holder = Markup("<b>{}</b>").format("You" if event.data.get("holder_id") == who.id else event.data.get("holder", "Somebody"))
+    return {
+        "lock.acquired": Markup("{} started replying").format(actor),
+        "lock.released": Markup("{} released it").format(actor),
+        "lock.prompted": Markup("Asked whether anyone was still working on this"),
+        "lock.kept": Markup("{} kept it").format(actor),
+        "lock.expired": Markup("Released from {} after {}").format(holder, "no input" if event.data.get("why") == "idle" else "a lost connection"),
+        "lock.taken_over": Markup("{} took over from <b>{}</b>: {}").format(actor, event.data.get("from_name", ""), event.data.get("reason", "")),
+    }.get(event.kind, escape(event.kind))
+
+
+def _who(member: Member | None, who: Member) -> Markup:
+    if member is None:
+        return Markup("<b>Somebody</b>")
+    return Markup("<b>{}</b>").format("You" if member.id == who.id else member.name)
