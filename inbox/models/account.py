@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from inbox import clock
-from inbox.models.base import Model, Moment, Refused, db, now_column, public_id
+from inbox.models.base import Model, Moment, Refused, db, now_column, one_line, public_id
 
 if TYPE_CHECKING:
     from inbox.models.member import Member
@@ -54,9 +54,9 @@ class Account(Model):
         from inbox.models.member import Grant, Member
 
         account = Account(
-            name=name.strip(), time_zone=time_zone, country=country, trial_ends_at=clock.now() + TRIAL
+            name=one_line(name), time_zone=time_zone, country=country, trial_ends_at=clock.now() + TRIAL
         ).save()
-        Team(account_id=account.id, name=name.strip()).save()
+        Team(account_id=account.id, name=account.name).save()
         owner = Member.join(account, email=email, name=owner_name, password=password)
         Grant(member_id=owner.id, role="owner").save()
         account.seat(owner, by=owner)

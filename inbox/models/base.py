@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ from sqlalchemy.types import TypeDecorator
 from inbox import clock
 from inbox.extensions import Base, after_commit, db, transaction
 
-__all__ = ["Base", "Model", "Moment", "Refused", "after_commit", "db", "now_column", "public_id", "transaction"]
+__all__ = ["Base", "Model", "Moment", "Refused", "after_commit", "db", "now_column", "one_line", "public_id", "transaction"]
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 
@@ -54,6 +55,11 @@ class Model(Base):
         db.session.add(self)
         db.session.flush()
         return self
+
+
+def one_line(text: str) -> str:
+    """A name or address as it may be stored: no control characters, single blanks (PostgreSQL refuses NUL, no name needs the others)."""
+    return " ".join("".join(" " if c in "\t\n\r" else c for c in text if c in "\t\n\r" or unicodedata.category(c) not in ("Cc", "Cs")).split())
 
 
 def now_column() -> Any:

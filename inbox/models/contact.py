@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from inbox import clock
 from inbox import phone as phones
-from inbox.models.base import Model, Moment, Refused, db, now_column, public_id
+from inbox.models.base import Model, Moment, Refused, db, now_column, one_line, public_id
 from inbox.models.carrier import insert_or_ignore
 from inbox.models.event import Event
 from inbox.models.member import Member, initials
@@ -60,7 +60,7 @@ class Contact(Model):
 
     def rename(self, first: str, last: str) -> None:
         """Set the name; an unnamed contact shows its number."""
-        self.first_name, self.last_name = " ".join(first.split())[:80], " ".join(last.split())[:80]
+        self.first_name, self.last_name = one_line(first)[:80], one_line(last)[:80]
         full = f"{self.first_name} {self.last_name}".strip()
         self.name = full or (phones.display(self.phone) if self.phone else (self.email or "Unknown"))
 
@@ -104,7 +104,7 @@ class Contact(Model):
     def search(account_id: int, words: str = "", *, after: tuple[str, int] | None = None, limit: int = 40) -> list[Contact]:
         """Contacts by name, keyed paging; words match the start of a name, or digits of the number."""
         query = sa.select(Contact).options(sa.orm.joinedload(Contact.owner)).where(Contact.account_id == account_id)
-        words = " ".join(words.split())
+        words = one_line(words)
         if words:
             escaped = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
             matches = [sa.func.lower(Contact.name).like(f"%{escaped.lower()}%", escape="\\")]

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from inbox import clock, realtime
 from inbox import phone as phones
-from inbox import realtime
 from inbox.models.account import Account, Team
-from inbox.models.base import Model, Moment, Refused, db, now_column, public_id
+from inbox.models.base import Model, Moment, Refused, db, now_column, one_line, public_id
+from inbox.models.carrier import insert_or_ignore
 from inbox.models.event import Event
 from inbox.permissions import Permission
 
@@ -79,7 +80,7 @@ class Inbox(Model):
         check_details(team, name=name, api_code=api_code, hue=hue)
         inbox = Inbox(
             account_id=team.account_id, team_id=team.id, name=clean_name(name), api_code=api_code, hue=hue, phone=phone,
-            number_sid=number_sid, forward_to=forward_to, description=description.strip(), created_by_id=by.id,
+            number_sid=number_sid, forward_to=forward_to, description=description.replace("\x00", "").strip(), created_by_id=by.id,
         ).save()
         Event.record("inbox.created", account=team.account_id, by=by, inbox=inbox.id, name=inbox.name, phone=phone)
         InboxMember(inbox_id=inbox.id, member_id=by.id).save()
@@ -127,9 +128,14 @@ class Inbox(Model):
             raise Refused("Choose people from the list.")
         if not self.registered:
             raise NotRegistered("You can add people once carriers approve this inbox. We’ll e-mail you.")
-        if db.session.scalar(sa.select(InboxMember.id).where(InboxMember.inbox_id == self.id, InboxMember.member_id == member.id)):
+        added = db.session.execute(
+            insert_or_ignore()(InboxMember)
+            .values(inbox_id=self.id, member_id=member.id, added_at=clock.now())
+            .on_conflict_do_nothing(index_elements=["inbox_id", "member_id"])
+            .returning(InboxMember.id)
+        ).scalar()
+        if added is None:
             return
-        InboxMember(inbox_id=self.id, member_id=member.id).save()
         member.forget_inboxes()
         Event.record("inbox.member_added", account=self.account_id, by=by, inbox=self.id, member=member.id, name=member.name)
         realtime.publish("navigation", account=self.account_id)
@@ -245,8 +251,6 @@ class InboxDraft(Model):
         return InboxDraft.of(member) or InboxDraft(account_id=member.account_id, member_id=member.id, data={}).save()
 
     def put(self, **values: Any) -> None:
-        from inbox import clock
-
         self.data = {**self.data, **values}
         self.updated_at = clock.now()
 
@@ -256,7 +260,7 @@ class InboxDraft(Model):
 
 
 def clean_name(name: str) -> str:
-    return " ".join(name.split())
+    return one_line(name)
 
 
 def suggest_api_code(name: str) -> str:

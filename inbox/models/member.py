@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from inbox import clock
 from inbox.models.account import Account
-from inbox.models.base import Model, Moment, Refused, db, now_column, public_id
+from inbox.models.base import Model, Moment, Refused, db, now_column, one_line, public_id
 from inbox.permissions import DEFAULT_ROLES, INBOXED, LABELS, SEATED, Permission
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Verdict:
 
 def normalize_email(text: str) -> str:
     """The form under which addresses are unique: NFKC, trimmed, case-folded."""
-    return unicodedata.normalize("NFKC", text).strip().casefold()
+    return one_line(unicodedata.normalize("NFKC", text)).casefold()
 
 
 class Grant(Model):
@@ -107,15 +107,20 @@ class Member(Model):
             raise Refused("Someone already signs in with this address.", field="email")
         hues = ("blue", "teal", "green", "amber", "orange", "pink", "violet", "red", "lime", "slate")
         count = db.session.scalar(sa.select(sa.func.count(Member.id)).where(Member.account_id == account.id)) or 0
-        return Member(
+        member = Member(
             account_id=account.id,
             email=email,
-            name=" ".join(name.split()),
+            name=one_line(name),
             password_hash=hash_password(password),
             user_id=f"U{1001 + count}",
             hue=hues[count % len(hues)],
             time_zone=account.time_zone,
-        ).save()
+        )
+        try:
+            with db.session.begin_nested():
+                return member.save()
+        except sa.exc.IntegrityError:  # another account was faster by a moment
+            raise Refused("Someone already signs in with this address.", field="email") from None
 
     @staticmethod
     def authenticate(email: str, password: str) -> Member | None:

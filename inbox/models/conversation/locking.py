@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from inbox import clock, realtime
-from inbox.models.base import Base, Moment, Refused, db, now_column
+from inbox.models.base import Base, Moment, Refused, db, now_column, one_line
 from inbox.models.carrier import insert_or_ignore
 from inbox.models.conversation.row import ConversationRow
 from inbox.models.event import Event
@@ -153,10 +153,7 @@ class Locking(ConversationRow):
 
     def hold(self, *, by: Member, fence: int) -> None:
         """Inside a send's transaction: prove that the lock is `by`'s with this fence, and renew it (LOCK-4)."""
-        try:
-            self.renew_lock(by=by, fence=fence, active=True)
-        except LockLost:
-            raise
+        self.renew_lock(by=by, fence=fence, active=True)
 
     def release(self, *, by: Member, fence: int | None = None) -> bool:
         """Give the lock back (LOCK-2); False when it was not theirs any more."""
@@ -178,7 +175,7 @@ class Locking(ConversationRow):
         from inbox.models.draft import Draft
 
         by.require(Permission.CONVERSATIONS_TAKEOVER, on=self)  # type: ignore[arg-type]
-        reason = " ".join(reason.split())
+        reason = one_line(reason)
         if not reason:
             raise Refused("Say why, so that your teammate knows.", field="reason")
         if len(reason) > 200:
