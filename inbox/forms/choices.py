@@ -26,20 +26,20 @@ def _rows(name: str) -> Iterator[list[str]]:
 
 
 @cache
-def countries() -> list[tuple[str, str]]:
-    """Two-letter codes and names, the United States first."""
+def countries() -> dict[str, str]:
+    """Names by two-letter code, the United States first."""
     names = sorted(((code, name) for code, name in _rows("iso3166.tab")), key=lambda pair: pair[1])
-    return [("US", "United States"), *(pair for pair in names if pair[0] != "US")]
+    return {"US": "United States", **dict(names)}
 
 
 @cache
-def time_zones() -> dict[str, list[tuple[str, str]]]:
+def time_zones() -> dict[str, dict[str, str]]:
     """Zones by part of the world, those of the United States first."""
     known = available_timezones()
-    groups: dict[str, list[tuple[str, str]]] = {"United States": [(zone, label) for zone, label in _US_ZONES.items() if zone in known]}
+    groups: dict[str, dict[str, str]] = {"United States": {zone: label for zone, label in _US_ZONES.items() if zone in known}}
     for zone in sorted(row[2] for row in _rows("zone.tab")):
         if zone in known and zone not in _US_ZONES:
             part, _, city = zone.partition("/")
-            groups.setdefault(part, []).append((zone, city.replace("_", " ").replace("/", ", ")))
-    groups["Everywhere"] = [("UTC", "UTC")]
+            groups.setdefault(part, {})[zone] = city.replace("_", " ").replace("/", ", ")
+    groups["Everywhere"] = {"UTC": "UTC"}
     return groups
