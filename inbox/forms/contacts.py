@@ -5,7 +5,9 @@ from __future__ import annotations
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import SelectField, StringField
-from wtforms.validators import Email, Length, Optional
+from wtforms.validators import Length, Optional, Regexp
+
+from inbox.models.contact_import import EMAIL
 
 
 class ContactForm(FlaskForm):
@@ -13,7 +15,7 @@ class ContactForm(FlaskForm):
 
     first = StringField("First name", validators=[Length(max=80, message="Use at most 80 characters.")])
     last = StringField("Last name", validators=[Length(max=80, message="Use at most 80 characters.")])
-    email = StringField("Email", validators=[Optional(), Length(max=254, message="Use at most 254 characters."), Email("That is not an email address.")])
+    email = StringField("Email", validators=[Optional(), Length(max=254, message="Use at most 254 characters."), Regexp(rf"^{EMAIL.pattern}$", message="That is not an email address.")])
     owner = SelectField("Contact owner", validate_choice=False)
 
 
