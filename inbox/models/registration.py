@@ -132,6 +132,8 @@ class Registration(Model):
 
     def refresh(self) -> None:
         """Ask the carrier where it stands; files the campaign once the brand is approved (REG-2)."""
+        from inbox.models.inbox import Inbox
+
         carrier = Carrier.of(self.account_id)
         adapter, credentials, form, refs, asked_round = carrier.adapter, carrier.credentials, dict(self.form), dict(self.refs), self.round
         if self.state not in (*PENDING, "approved", "suspended"):
@@ -139,6 +141,9 @@ class Registration(Model):
         if "brand" not in refs:
             self.send_to_carrier()
             return
+        waiting = [  # numbers bought while the carriers were deciding
+            sid for sid in db.session.scalars(sa.select(Inbox.number_sid).where(Inbox.team_id == self.team_id, Inbox.joined_at.is_(None))) if sid
+        ]
         db.session.rollback()
         try:
             status = adapter.registration_status(credentials, refs)
@@ -146,6 +151,9 @@ class Registration(Model):
                 refs["campaign"] = adapter.submit_campaign(credentials, refs["service"], refs["brand"], form)
                 self._keep(refs)
                 status = adapter.registration_status(credentials, refs)
+            if status.state == "approved":
+                for number_sid in waiting:
+                    adapter.attach_number(credentials, refs["service"], number_sid)
         except PermanentFailure as error:
             self._decide_rejected(error)
             return
@@ -217,7 +225,7 @@ class Registration(Model):
         if moved is None:
             return False
         before = self.state
-        db.session.refresh(self, ["state"])
+        db.session.refresh(self, ["state", "history"])
         self.history = [*self.history, [state, clock.now().isoformat()]]
         Event.record("registration.moved", account=self.account_id, by=by, team=self.team_id, before=before, after=state)
         realtime.publish("registration", account=self.account_id, team=self.team_id)
