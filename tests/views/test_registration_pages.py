@@ -119,7 +119,7 @@ def test_REG_2_approved_by_the_carrier(dana: Browser, pharmacy: Inbox, owner: Me
 
 
 def test_REG_2_rejected_shows_each_error_at_its_field_and_can_be_resubmitted(app: Flask, dana: Browser, pharmacy: Inbox) -> None:
-    dana.post(path(), {**GOOD, "brand_ein": "11-1111111", "action": "submit"}, page=path("/edit"))
+    dana.post(path(), {**GOOD, "brand_legal_name": "Harbor Vet Mismatch", "sample_1": "Harbor Vet Mismatch: Rex is ready. Reply STOP to opt out.", "action": "submit"}, page=path("/edit"))
     registration().send_to_carrier()
     row = until("rejected")
     text = dana.get(path())
@@ -164,8 +164,9 @@ def test_registrations_of_others_are_not_found(app: Flask, dana: Browser, pharma
 
 def test_REG_4_the_mail_names_the_decision_and_escapes(app: Flask, dana: Browser, pharmacy: Inbox, owner: Member) -> None:
     with transaction():
-        registration().state = "rejected"
-        registration().issues = [{"field": "brand_ein", "code": "30794", "message": "The name & <b>tax ID</b> differ."}]
+        row = registration()
+        row.state = "rejected"
+        row.issues = [{"field": "brand_ein", "code": "30794", "message": "The name & <b>tax ID</b> differ."}]
     with app.test_request_context():
         mail = mailers.registration(registration(), owner)
     assert mail.subject == "Carriers need changes before Harbor Vet Clinic can text"
@@ -178,8 +179,9 @@ def test_REG_4_the_mail_names_the_decision_and_escapes(app: Flask, dana: Browser
 
 def approve(inbox: Inbox) -> None:
     with transaction():
-        registration().state = "approved"
-        registration().join(inbox)
+        row = registration()
+        row.state = "approved"
+        row.join(inbox)
 
 
 def test_REG_3_people_cannot_be_added_before_approval(dana: Browser, pharmacy: Inbox, owner: Member) -> None:
