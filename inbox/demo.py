@@ -233,7 +233,7 @@ def _register(team: Team, owner: Member, legal_name: str, domain: str) -> None:
     team_id, email = team.id, owner.email
     with transaction():
         registration = Registration.start(db.session.get_one(Team, team_id))
-        if registration.state == "draft":
+        if registration.editable:
             registration.write(_form(legal_name, domain, owner), by=_who(email))
             registration.submit(by=_who(email))
 
@@ -255,7 +255,8 @@ def _form(legal_name: str, domain: str, owner: Member) -> dict[str, Any]:
         "brand_address_postal": "94105", "brand_country": "US", "contact_first_name": first, "contact_last_name": last, "contact_email": owner.email,
         "contact_phone": "+14155550199", "contact_title": "Owner", "use_case": "CUSTOMER_CARE",
         "description": f"{short} answers texts of its clients about appointments, prescriptions and invoices, one conversation at a time.",
-        "message_flow": f"Clients text the number printed on their appointment cards and on https://www.{domain}, or ask at the front desk to be texted.",
+        "message_flow": f"Clients text the number printed on their appointment cards and on https://www.{domain}, or agree in writing at the front desk "
+        "to be texted. Message and data rates may apply. Reply STOP to opt out.",
         "sample_1": f"{short}: Your appointment with Dr. Johnson is booked for 2 pm. Reply STOP to opt out.",
         "sample_2": f"{short}: The prescription is ready at the pharmacy window until 6 pm today.",
         "has_embedded_links": False, "has_embedded_phone": False,
@@ -291,7 +292,7 @@ def _played(account_id: int) -> dict[str, int]:
         .where(Conversation.account_id == account_id, Message.kind.in_(("in", "out")))
         .group_by(Conversation.address)
     )
-    found = {address: count for address, count in db.session.execute(query)}
+    found = {address: count for address, count in db.session.execute(query).tuples()}  # noqa: C416 - typed
     db.session.commit()
     return found
 

@@ -7,6 +7,7 @@ import logging
 import smtplib
 import time
 
+from flask import current_app
 from flask_mail import Message as Email
 
 from inbox import mailers
@@ -21,7 +22,9 @@ GIVE_UP = 9
 
 def send_mail(kind: str, row_id: int, attempt: int = 1, only: str = "") -> None:
     """Make the mail from the row as it is now and deliver it; a mail server in trouble is tried again for a day."""
-    emails = [email for email in _emails(kind, row_id) if not only or email.recipients == [only]]
+    # Templates may look at who is reading; in a mail nobody is signed in.
+    with current_app.test_request_context(base_url=current_app.config["PUBLIC_URL"]):
+        emails = [email for email in _emails(kind, row_id) if not only or email.recipients == [only]]
     db.session.commit()
     for email in emails:
         try:
