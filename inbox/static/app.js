@@ -67,6 +67,7 @@ function windowed(box, fragment) {
   if (!more) $('#more', box)?.remove(); else if (!$('#more', box) && $$('.conv-row', box).length <= fresh.length) { box.append(more); put.push(more); }
   return put.length ? put : [box];
 }
+htmx.config.defaultSettleDelay = 0;  // settling copies style attributes, which the policy forbids
 htmx.registerExtension('place', { handle_swap: (style, target, fragment) => style === 'upsert' ? upsert(target, fragment) : style === 'window' ? windowed(target, fragment) : false });
 on('pointerout focusout', e => { if (e.target.closest?.('#rows')) setTimeout(tidy, 200); });
 function newer(el) {
@@ -183,7 +184,8 @@ async function sync() {
   if (l && ok) ok = (await ask(l.dataset.sync, null, { method: 'GET' })) === 200;
   return ok;
 }
-addEventListener('htmx:ws:after:connection', e => { socket = e.detail.connection.socket; live = true; reached(true); show(); });
+function connected(connection) { socket = connection.socket; live = true; reached(true); show(); }
+addEventListener('htmx:ws:after:connection', e => connected(e.detail.connection));
 addEventListener('htmx:ws:close', e => { live = false; closedAt ||= Date.now(); badge(); if (e.detail.code === 4401) { save(true); location.reload(); } });
 addEventListener('htmx:ws:error', () => { closedAt ||= Date.now(); badge(); });
 addEventListener('htmx:ws:after:message:incoming', async e => {
@@ -362,3 +364,5 @@ addEventListener('keydown', e => {
 });
 
 restore(); settled();
+const wire = $('#socket');  // htmx may have started before its socket extension, and the socket before this file
+if (wire) { htmx.process(wire); const c = wire._htmx?.ws?.connection; if (c?.socket?.readyState === 1 && !live) connected(c); }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import io
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, abort, current_app, send_file
@@ -63,15 +64,14 @@ def _attachment_or_404(public_id: str) -> Attachment:
 
 def _send(found: Attachment, sha256: str | None, kind: str) -> Response:
     try:
-        file = media.open_stored(current_app.config["MEDIA_ROOT"], sha256 or "")
+        with media.open_stored(current_app.config["MEDIA_ROOT"], sha256 or "") as file:
+            data = file.read()
     except FileNotFoundError:
         abort(404)
-    if not kind:
-        kind = media.sniff(file.read(64))
-        file.seek(0)
+    kind = kind or media.sniff(data)
     inline = kind in INLINE
     response = send_file(
-        file, mimetype=kind if inline else media.UNKNOWN, as_attachment=not inline, download_name=found.filename or f"{found.public_id}{_ending(kind)}", etag=sha256 or False,
+        io.BytesIO(data), mimetype=kind if inline else media.UNKNOWN, as_attachment=not inline, download_name=found.filename or f"{found.public_id}{_ending(kind)}", etag=sha256 or False,
         conditional=True,
     )
     response.headers["Content-Security-Policy"] = SANDBOX

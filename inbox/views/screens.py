@@ -177,8 +177,8 @@ def strip(conversation: Conversation, who: Member, *, fence: int = 0, auto: bool
         if lost and lost.kind == "lock.taken_over":
             return Strip("taken", fence=fence, holder=held.holder, held=held, at=lost.at, may_take_over=takes, **base)
         return Strip("theirs", holder=held.holder, held=held, may_take_over=takes, waits=conversation.waits(who), **base)
-    if fence and not (lost and lost.kind == "lock.released"):
-        return Strip("expired", fence=fence, **base)
+    if fence and (lost is None or lost.kind == "lock.expired"):
+        return Strip("expired", fence=fence, why=lost.data.get("why", "idle") if lost else "idle", **base)
     return Strip("free", auto=auto and inbox.lock_on == "open", **base)
 
 
