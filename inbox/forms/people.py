@@ -16,7 +16,9 @@ NAME = [DataRequired("Enter your name; your team sees it beside what you send.")
 class InviteForm(FlaskForm):
     """Whom to invite, and as what."""
 
-    emails = TextAreaField("E-mail addresses", filters=[lines], validators=[DataRequired("Enter at least one address."), Length(max=10_000, message="Paste fewer addresses at once.")])
+    emails = TextAreaField(
+        "E-mail addresses", filters=[lines], validators=[DataRequired("Enter at least one address."), Length(max=10_000, message="Paste fewer addresses at once.")]
+    )
     role = SelectField("Role")
     seat = BooleanField("Give each of them a seat")
 

@@ -45,7 +45,10 @@ def _business() -> tuple[Entry, ...]:
     verticals = (("", "Choose one"), *((v, v.replace("_", " ").capitalize() if v != "NGO" else "NGO") for v in VERTICALS))
     return (
         Entry("brand_legal_name", "Legal name", hint="Exactly as on the tax certificate, with Inc or LLC.", autocomplete="organization"),
-        Entry("brand_ein", "EIN or registration number", hint="Nine digits in the United States. Carriers match it with the legal name.", most=21, half=True, placeholder="12-3456789"),
+        Entry(
+            "brand_ein", "EIN or registration number", hint="Nine digits in the United States. Carriers match it with the legal name.", most=21, half=True,
+            placeholder="12-3456789",
+        ),
         Entry("brand_type", "Kind of business", "select", options=kinds, half=True),
         Entry("brand_vertical", "Industry", "select", options=verticals, half=True),
         Entry("brand_website", "Website", type="url", hint="Reviewers open it: it must work and name the business.", most=500, half=True, autocomplete="url", placeholder="https://www.example.com"),
@@ -95,7 +98,10 @@ PARTS = (
         "texts", "The texts", "What reviewers read most closely.",
         (
             Entry("description", "What you text about", "area", hint="Who texts whom, and why. Two or three plain sentences.", least=40, most=4096),
-            Entry("message_flow", "How people agree to get texts", "area", hint="Where they give their number, what they are told there, and that they can stop.", least=40, most=2048),
+            Entry(
+                "message_flow", "How people agree to get texts", "area", hint="Where they give their number, what they are told there, and that they can stop.",
+                least=40, most=2048,
+            ),
             *_samples(),
             Entry("has_embedded_links", "Texts may hold links", "switch", required=False),
             Entry("has_embedded_phone", "Texts may hold phone numbers", "switch", required=False),
@@ -130,7 +136,7 @@ def suggestions(company: str, country: str, email: str, name: str) -> dict[str, 
         "opt_in_keywords": "START",
         "opt_in_message": f"{company}: you get texts from us again. Message and data rates may apply. Reply HELP for help, STOP to opt out.",
         "opt_out_keywords": "STOP",
-        "opt_out_message": f"{company}: you won’t get more texts from us. Reply START to hear from us again."[:320],
+        "opt_out_message": f"{company}: you won’t get more texts from us. Reply START to hear from us again.",
         "help_keywords": "HELP",
         "help_message": f"{company}: reply to this text or call this number to reach our team. Reply STOP to opt out.",
     }

@@ -8,14 +8,16 @@ from wtforms.validators import DataRequired, Length
 
 from inbox.forms import address, choices, spaced
 
+SHORT = Length(max=120, message="Use at most 120 characters.")
+
 
 class WelcomeForm(FlaskForm):
     """Account name, country and time zone, and who owns it."""
 
-    account_name = StringField("Company name", filters=[spaced], validators=[DataRequired("Name the account, for example your company."), Length(max=120, message="Use at most 120 characters.")])
+    account_name = StringField("Company name", filters=[spaced], validators=[DataRequired("Name the account, for example your company."), SHORT])
     country = SelectField("Country", default="US")
     time_zone = SelectField("Time zone", default="America/New_York")
-    name = StringField("Your name", filters=[spaced], validators=[DataRequired("Enter your name; customers’ texts show it to your team."), Length(max=120, message="Use at most 120 characters.")])
+    name = StringField("Your name", filters=[spaced], validators=[DataRequired("Enter your name; customers’ texts show it to your team."), SHORT])
     email = StringField("E-mail", filters=[spaced], validators=[DataRequired("Enter your e-mail address."), address])
     password = PasswordField("Password", validators=[DataRequired("Choose a password."), Length(max=200, message="Use at most 200 characters.")])
 

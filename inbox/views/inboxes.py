@@ -40,7 +40,9 @@ def index() -> Any:
     registrations = {r.team_id: r for r in db.session.scalars(sa.select(Registration).where(Registration.account_id == who.account_id))}
     draft = InboxDraft.of(who) if who.can(Permission.INBOXES_CREATE) else None
     return page(
-        "inboxes/index.html", inboxes=inboxes, people={inbox_id: count for inbox_id, count in people}, registrations=registrations, state=lambda i: _pill(i, registrations.get(i.team_id)),
+        "inboxes/index.html",
+        inboxes=inboxes,
+        people=dict(people.all()), registrations=registrations, state=lambda i: _pill(i, registrations.get(i.team_id)),
         draft=draft, may_create=who.can(Permission.INBOXES_CREATE), several_teams=len(wizard.teams(who)) > 1,
     )
 
@@ -394,7 +396,7 @@ def edit(inbox: str) -> Any:
 
 
 LOCK = ("lock_on", "lock_lease", "lock_heartbeat", "idle_after", "idle_answer")
-PLAIN = ("description", "stop_reply", "start_reply", "help_reply", "sign_texts")
+PLAIN = ("description", "stop_reply", "start_reply", "help_reply")
 
 
 @bp.post("/inboxes/<inbox>/settings")
@@ -405,7 +407,8 @@ def update(inbox: str) -> Any:
     forward_to = _check_forwarding(form, row.phone or "")
     if not valid or form.errors:
         return _settings(row, form, 422)
-    wanted: dict[str, Any] = {**{name: form[name].data or ("" if name != "sign_texts" else False) for name in PLAIN}, "reopen": form.reopen.data == "yes", "forward_to": forward_to or None}
+    wanted: dict[str, Any] = {name: form[name].data or "" for name in PLAIN}
+    wanted |= {"sign_texts": bool(form.sign_texts.data), "reopen": form.reopen.data == "yes", "forward_to": forward_to or None}
     try:
         with transaction():
             _apply(row, form, wanted)

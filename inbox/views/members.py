@@ -33,7 +33,7 @@ def index() -> Any:
     links = {} if current_app.config["MAIL_SERVER"] else {i.id: _link(i) for i in Invitation.pending(who.account) if i.state == "pending"}
     may_invite = who.can(Permission.MEMBERS_INVITE)
     return page(
-        "members/index.html", people=people, held={member_id: count for member_id, count in held}, account=who.account, may_invite=may_invite,
+        "members/index.html", people=people, held=dict(held.all()), account=who.account, may_invite=may_invite,
         may_seat=who.can(Permission.SEATS_MANAGE), may_role=who.can(Permission.ROLES_MANAGE), roles=roles_to_give(who),
         role_why=lambda person: _role_why(who, person), seat_why=lambda person: _seat_why(who, person),
         pending=Invitation.pending(who.account) if may_invite else [], links=links if may_invite else {}, role_label=lambda key: DEFAULT_ROLES[key][0],

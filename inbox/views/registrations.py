@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,9 @@ PILLS = {
     "approved": ("Approved", "ok", "check"), "rejected": ("Rejected", "bad", "circle-alert"), "suspended": ("Suspended", "bad", "circle-alert"),
     "expired": ("Expired", "bad", "circle-alert"),
 }
+
+
+DONE = 6  # past the last stage
 
 
 @dataclass(frozen=True)
@@ -85,34 +88,49 @@ def _ago(at: datetime | None) -> str:
 
 
 def stages(row: Registration) -> list[Stage]:
-    """The timeline: created, business verified, campaign reviewed, number linked, texting on (REG-2)."""
-    inboxes = inboxes_of(row)
+    """The timeline: created, sent, business verified, campaign reviewed, number linked, texting on (REG-2)."""
     reached = _reached(row)
-    bad = row.state in ("rejected", "suspended", "expired")
+    return [_look(stage, at, reached, row) for at, stage in enumerate(_plan(row, reached))]
+
+
+def _plan(row: Registration, reached: int) -> list[Stage]:
+    """Every stage with what there is to say about it now."""
+    first = next(iter(inboxes_of(row)), None)
     times = {state: datetime.fromisoformat(at) for state, at in row.history}
-    first = inboxes[0] if inboxes else None
-    number = "The number is reserved" + (" and calls are forwarded already." if first and first.forward_to else ".")
-    done_at = row.decided_at if row.state in ("approved", "suspended", "expired") else None
-    plan = [
-        Stage("done", "inbox", "Inbox created", number if first else "", first.created_at if first else row.created_at),
-        Stage("", "pencil", "Form sent", "Carriers need to know who texts and what for." if reached <= 1 else "", row.submitted_at),
-        Stage("", "building-2", "Business verified", "The name is compared with its tax ID. Usually minutes, at most a day." if reached <= 2 else f"{row.form.get('brand_legal_name', '')} matched its tax ID."),
-        Stage("", "shield-check", "Campaign under carrier review" if reached <= 3 else "Campaign reviewed", "Usually 2 to 5 business days." if reached <= 3 else "", times.get("in_review") if reached == 3 else done_at, reached == 3),
-        Stage("", "phone", "Number linked", "", first.joined_at if first else None),
-        Stage("", "send", "Texting on", "The inbox appears in the sidebar and in Compose for everyone you add." if reached < 6 else "The inbox is in the sidebar of everyone in it.", done_at),
-    ]
-    looks = ["done" if at < reached else ("bad" if bad else "now") if at == reached else "todo" for at in range(len(plan))]
-    icons = {"done": "check", "bad": "circle-alert"}
+    decided = row.decided_at if row.state in ("approved", "suspended", "expired") else None
+    reserved = "The number is reserved" + (" and calls are forwarded already." if first and first.forward_to else ".")
+    needed = "Carriers need to know who texts and what for." if reached <= 1 else ""
+    compared = "The name is compared with its tax ID. Usually minutes, at most a day."
+    matched = f"{row.form.get('brand_legal_name', '')} matched its tax ID."
+    shown = "The inbox is in the sidebar of everyone in it." if reached == DONE else "The inbox appears in the sidebar and in Compose for everyone you add."
+    if reached <= 3:
+        campaign = Stage("", "shield-check", "Campaign under carrier review", "Usually 2 to 5 business days.", times.get("in_review"), since=reached == 3)
+    else:
+        campaign = Stage("", "shield-check", "Campaign reviewed", "", decided)
     return [
-        Stage(look, icons.get(look, "loader-circle" if look == "now" and row.state in PENDING else stage.icon), stage.title, stage.text, stage.at if look in ("done", "now") else None, stage.since)
-        for look, stage in zip(looks, plan, strict=True)
+        Stage("", "inbox", "Inbox created", reserved if first else "", first.created_at if first else row.created_at),
+        Stage("", "pencil", "Form sent", needed, row.submitted_at),
+        Stage("", "building-2", "Business verified", compared if reached <= 2 else matched),
+        campaign,
+        Stage("", "phone", "Number linked", "", first.joined_at if first else None),
+        Stage("", "send", "Texting on", shown, decided),
     ]
+
+
+def _look(stage: Stage, at: int, reached: int, row: Registration) -> Stage:
+    """The stage as done, going on, in trouble, or still to come."""
+    trouble = row.state in ("rejected", "suspended", "expired")
+    look = "done" if at < reached else "todo" if at > reached else "bad" if trouble else "now"
+    symbol = {"done": "check", "bad": "circle-alert"}.get(look, stage.icon)
+    if look == "now" and row.state in PENDING:
+        symbol = "loader-circle"
+    return replace(stage, look=look, icon=symbol, at=stage.at if look in ("done", "now") else None)
 
 
 def _reached(row: Registration) -> int:
-    """The index of the stage that is going on; 6 when all are done."""
+    """The index of the stage that is going on, or DONE."""
     if row.state == "approved":
-        return 6
+        return DONE
     if row.state == "draft":
         return 1
     if row.state in ("suspended", "expired"):

@@ -48,7 +48,7 @@ def build_app(tmp_path: Path, address: str) -> Flask:
         "account_sid": SID, "auth_token": TOKEN, "api_base": address, "messaging_base": address, "trusthub_base": address, "trusted": True,
         "public_url": "http://localhost:8000",
     }
-    empty = {name: "" for name in ("navigation/_navigation.html", "navigation/_settings.html", "navigation/_tabbar.html")}
+    empty = dict.fromkeys(("navigation/_navigation.html", "navigation/_settings.html", "navigation/_tabbar.html"), "")
     app.jinja_loader = ChoiceLoader([app.jinja_loader, DictLoader(empty)])  # type: ignore[list-item]
     app.test_client_class = OwnContext
     asset = app.jinja_env.globals["asset"]

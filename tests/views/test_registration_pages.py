@@ -119,7 +119,8 @@ def test_REG_2_approved_by_the_carrier(dana: Browser, pharmacy: Inbox, owner: Me
 
 
 def test_REG_2_rejected_shows_each_error_at_its_field_and_can_be_resubmitted(app: Flask, dana: Browser, pharmacy: Inbox) -> None:
-    dana.post(path(), {**GOOD, "brand_legal_name": "Harbor Vet Mismatch", "sample_1": "Harbor Vet Mismatch: Rex is ready. Reply STOP to opt out.", "action": "submit"}, page=path("/edit"))
+    wrong = {**GOOD, "brand_legal_name": "Harbor Vet Mismatch", "sample_1": "Harbor Vet Mismatch: Rex is ready. Reply STOP to opt out."}
+    dana.post(path(), {**wrong, "action": "submit"}, page=path("/edit"))
     registration().send_to_carrier()
     row = until("rejected")
     text = dana.get(path())
