@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from flask import current_app
 from PIL import Image, ImageDraw
 
-from inbox import heartbeat, media
+from inbox import heartbeat, media, phone
 from inbox.channels.base import ChannelError, PermanentFailure
 from inbox.models import (
     Account,
@@ -50,6 +50,7 @@ CAST = (
     ("Vera Lind", "vera@harborvet.example", "viewer"),
 )
 INBOXES = (("Front Desk", "teal", "Appointments and everything else"), ("Pharmacy", "orange", "Prescriptions and refills"), ("Billing", "violet", "Invoices and payments"))
+FAILING = 9  # the conversation whose texts do not arrive
 AREAS = ("510", "628", "707")
 FIRST = (
     "Alma", "Ben", "Carla", "Dev", "Elif", "Farid", "Grace", "Hugo", "Ines", "Jonas", "Kim", "Luis", "Mina", "Noor", "Olive", "Pablo", "Quinn", "Rosa", "Sam", "Tess",
@@ -78,7 +79,7 @@ class Script:
 
     @property
     def fails(self) -> bool:
-        return self.number == 9
+        return self.number == FAILING
 
     @property
     def name(self) -> tuple[str, str]:
@@ -272,7 +273,13 @@ def _form(legal_name: str, domain: str, owner: Member) -> dict[str, Any]:
 
 def _scripts() -> list[Script]:
     lines = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
-    return [Script(number, line["inbox"], line["turns"]) for number, line in enumerate(lines)]
+    return [Script(number, line["inbox"], _shown(number, line["turns"])) for number, line in enumerate(lines)]
+
+
+def _shown(number: int, turns: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The turns to play: none after a bare YES, which carriers take for a keyword, and one answer where delivery fails."""
+    end = next((place for place, turn in enumerate(turns) if turn["from"] == "customer" and phone.keyword(turn["text"])), len(turns))
+    return turns[: min(end, 2 if number == FAILING else len(turns))] or turns[:1]
 
 
 def _numbers(account_id: int) -> dict[str, str]:
@@ -356,7 +363,7 @@ def _aftermath(scripts: list[Script], carrier: _Control) -> None:
             _name(script, conversation.contact, agent)
             if script.number % 7 == 4:
                 conversation.note(NOTES[script.number % len(NOTES)], by=agent, nonce=f"demo-note-{script.number}")
-            if script.answered and script.turns[-1]["from"] == "agent" and script.number % 3 == 0 and not script.fails:
+            if script.answered and script.turns[-1]["from"] == "agent" and script.number % 5 < 3 and not script.fails:
                 conversation.archive(by=agent)
             elif script.number % 4 == 1:
                 conversation.mark_read(by=agent)
@@ -381,9 +388,9 @@ def _other_account(carrier: _Control) -> None:
     _register(team, owner, "Northside Dental LLC", "northsidedental.example")
     texts = {"+17735550101": "Hi, can I move my cleaning to Thursday?", "+17735550102": "Do you take new patients?"}
     done = _played(owner.account_id)
-    for phone, text in texts.items():
-        if phone not in done:
-            carrier.text(phone, inbox.phone or "", text)
+    for sender, text in texts.items():
+        if sender not in done:
+            carrier.text(sender, inbox.phone or "", text)
     _wait("the texts of the customers", lambda: _arrived(owner.account_id, dict.fromkeys(texts, 1)), PATIENCE)
 
 

@@ -202,6 +202,7 @@ def test_the_pages_of_an_import(world: World, client: Any, bell: Bell) -> None:
     shown = client.get(path).text
     assert "people.csv" in shown and "../" not in shown
     assert re.findall(r'value="(\w+)" selected', shown) == ["first_name", "last_name", "phone", "email", "external_id", "user_id"]
+    assert re.search(r'name="header" value="1" checked', shown) and re.search(r'name="clear" value="1">', shown), "owners stay unless somebody ticks the box"
     twice = {f"column-{i}": "phone" for i in range(6)}
     assert client.send(f"{path}/mapping", header="1", **twice).status_code == 422
     assert client.send(f"{path}/mapping", header="1", **{f"column-{i}": "" for i in range(6)}).status_code == 422
