@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from inbox import clock
 from inbox import phone as phones
-from inbox.channels.base import AvailableNumber, ChannelError, NumberTaken, OwnedNumber, Uncertain
+from inbox.channels.base import AvailableNumber, ChannelError, OwnedNumber, Uncertain
 from inbox.models import Carrier, Inbox, InboxDraft, Member, Refused, Registration, Team, db, transaction
 from inbox.models.inbox import check_details
 
@@ -261,6 +261,3 @@ def discard(who: Member, draft: InboxDraft) -> None:
         row = db.session.get(InboxDraft, draft_id)
         if row is not None:
             row.discard()
-
-
-__all__ = ["Busy", "Gone", "NumberTaken", "Offer", "STEPS", "TITLES"]
