@@ -271,3 +271,22 @@ def test_outgoing_files_need_a_signed_link(carrier: Carrier, world: World, bell:
     assert carrier.client.get(f"{path}?sig={sig}x").status_code == 403
     foreign = path.replace(world.carrier.hook_token, world.north_carrier.hook_token)
     assert carrier.client.get(f"{foreign}?sig={sig}").status_code == 404
+
+
+def test_L01_L02_requests_applied_at_once_make_one_conversation_and_no_double(carrier: Carrier, world: World, bell: Bell, together: Any) -> None:
+    for i in range(10):
+        carrier.post("messages", carrier.text(f"part {i}", sender="+12125550142"))
+    ids = list(db.session.scalars(sa.select(WebhookEvent.id)))
+    db.session.commit()
+    results = together(lambda i: apply_webhook(ids[i % 10]), 20, world.app)
+    assert not [result for result in results if isinstance(result, Exception)]
+    assert (count(Message), count(Conversation)) == (10, 1)
+
+
+def test_L01_the_same_request_from_many_sides_is_stored_once(carrier: Carrier, world: World, bell: Bell, together: Any) -> None:
+    text = carrier.text()
+    path = f"/hooks/sms/{world.carrier.hook_token}/messages"
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature(TOKEN, "http://localhost" + path, list(text.items()))}
+    db.session.commit()
+    results = together(lambda i: world.app.test_client().post(path, data=urlencode(text), headers=headers).status_code, 8, world.app)
+    assert results == [200] * 8 and count(WebhookEvent) == 1
