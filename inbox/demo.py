@@ -279,7 +279,7 @@ def _scripts() -> list[Script]:
 def _shown(number: int, turns: list[dict[str, str]]) -> list[dict[str, str]]:
     """The turns to play: none after a bare YES, which carriers take for a keyword, and one answer where delivery fails."""
     end = next((place for place, turn in enumerate(turns) if turn["from"] == "customer" and phone.keyword(turn["text"])), len(turns))
-    return turns[: min(end, 2 if number == FAILING else len(turns))] or turns[:1]
+    return turns[: min(end, 2 if number == FAILING else len(turns))]
 
 
 def _numbers(account_id: int) -> dict[str, str]:
