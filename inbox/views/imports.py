@@ -15,7 +15,7 @@ from inbox.models import ContactImport, ImportRow, Refused, db, transaction
 from inbox.models.contact_import import FIELDS, PROBLEMS
 from inbox.permissions import Permission
 from inbox.views.access import member, requires
-from inbox.views.hypermedia import fragment, go, page
+from inbox.views.hypermedia import fragment, go, is_fragment, page
 
 bp = Blueprint("imports", __name__)
 SHOWN = 100
@@ -68,7 +68,7 @@ def show(found: str) -> Response:
 def progress(found: str) -> Response:
     """The moving part, asked for every two seconds; a state that has ended reloads the page once."""
     row = _import_or_404(found)
-    if not row.moving:
+    if not row.moving or not is_fragment():
         return go(url_for("imports.show", found=row.public_id))
     return fragment("imports/_progress.html", found=row)
 
