@@ -172,6 +172,7 @@ def test_a_contact_that_texts_during_the_import_is_met_not_doubled(world: World,
 
 
 @pytest.mark.slow
+@pytest.mark.one_database
 def test_twenty_thousand_rows_take_less_than_a_minute(world: World, bell: Bell) -> None:
     head = "First name,Last name,Mobile,UserID\n"
     text = head + "".join(f"First{i},Last{i},+1{212 + i // 10000}5{i % 10000 // 1000}{i % 1000:03d}00,{world.maya.user_id}\n" for i in range(20_000))
