@@ -87,7 +87,7 @@ function arrived(el) {
 }
 
 /* 5. the lock: shown, kept alive, prompted for, given back */
-let was = '', wasId = '', skew = 0, active = false, beaten = 0, prompted = false, warned = false, held = false;
+let was = '', wasId = '', skew = 0, active = false, beaten = 0, heard = 0, prompted = false, warned = false, held = false;
 const serverNow = () => Date.now() + skew;
 function lockChanged() {
   const l = strip(), c = conv(), id = c?.dataset.id ?? '';
@@ -105,7 +105,7 @@ function lockChanged() {
     if (!HOLDING.includes(now)) { const d = $('#idle'); if (d?.open) d.close('gone'); prompted = warned = false; }
     if (!HOLDING.includes(had) || had === '') { active = false; }
     was = now; wasId = id;
-    hands();
+    hands(); if (HOLDING.includes(now) && !HOLDING.includes(had)) show();  // the socket learns which fence this page holds
   }
   tick();
 }
@@ -124,8 +124,9 @@ export function tick() {
   l.style.setProperty('--left', Math.min(1, left / (l.dataset.hold * 1e3)));  // through the CSSOM, which a strict style-src allows
   for (const n of [...$$('.num', l), ...$$('#idle .num')]) n.textContent = clockText(s);
   if (!s) { if (l.dataset.asked !== '1') { l.dataset.asked = '1'; if (d?.open) d.close('gone'); save(true); sync().then(ok => { if (!ok && strip() === l) { l.dataset.state = 'expired'; lockChanged(); } }); } return; }
+  const often = Math.min(l.dataset.beat * 1e3, Math.max(1e3, l.dataset.hold * 1e3 / 12));  // input restarts the clock, but not with every key
+  if (active && !d?.open && (serverNow() >= +l.dataset.prompt || Date.now() - heard >= often)) { renew(); return; }
   if (serverNow() >= +l.dataset.prompt) {
-    if (active && !d?.open) { renew(); return; }
     if (!prompted && d && !d.open && !$('dialog:modal')) { prompted = true; d.back = document.activeElement; d.showModal(); if (document.hidden) document.title = '⏳ Still working? · ' + document.title.replace(/^⏳ Still working\? · /, ''); }
     if (s <= 20 && !warned) { warned = true; say('Twenty seconds until this conversation unlocks.', true); }
   }
@@ -134,11 +135,12 @@ export function tick() {
 function renew(now = false) {
   const c = conv(); if (!c || !HOLDING.includes(state())) return;
   beaten = Date.now(); const a = active || now; active = false;
-  if (a) { prompted = warned = false; document.title = document.title.replace(/^⏳ Still working\? · /, ''); }
+  if (a) { heard = Date.now(); prompted = warned = false; document.title = document.title.replace(/^⏳ Still working\? · /, ''); }
   return ask(path('lock/renewal'), { fence: $('#fence').value, active: a ? 1 : 0 }).then(status => { if (!status && a) active = true; });
 }
+let keeping = false;  // taking over reloads the page with the lock in hand
 function release(beacon) {
-  const c = conv(); if (!c || !HOLDING.includes(state()) || !+$('#fence')?.value) return;
+  const c = conv(); if (!c || keeping || !HOLDING.includes(state()) || !+$('#fence')?.value) return;
   save(true);
   const data = new URLSearchParams({ csrf_token: token(), fence: $('#fence').value });
   if (beacon) navigator.sendBeacon(path('lock/release'), data); else ask(path('lock/release'), Object.fromEntries(data), { keepalive: true });
@@ -159,7 +161,7 @@ function hands() {  // timers of hidden tabs are slowed down; a worker's are not
   if (want && !beats) { beats = new Worker(new URL('beat.js', import.meta.url)); beats.onmessage = tick; }
   if (!want && beats) { beats.terminate(); beats = null; }
 }
-setInterval(tick, 1e3);
+setInterval(tick, 250);
 
 /* 6. connection: the socket brings news, plain HTTP is the fallback, a badge says which */
 let socket = null, live = false, first = true, lost = 0, tries = 5, closedAt = 0;
@@ -174,7 +176,7 @@ function badge() {
 function show() {
   if (!live || socket?.readyState !== 1) return;
   const c = conv(), l = $('#list'), r = $('h1#conv-title');
-  socket.send(JSON.stringify({ show: { inbox: l?.dataset.inbox, view: l?.dataset.view, filter: l?.dataset.filter, now: +(l?.dataset.now ?? 0), conversation: c?.dataset.id, fence: +($('#fence')?.value ?? 0), message: newest('m'), event: newest('e'), heading: r ? 'h1' : 'h2' } }));
+  socket.send(JSON.stringify({ show: { inbox: l?.dataset.inbox, view: l?.dataset.view, filter: l?.dataset.filter, now: +(l?.dataset.now ?? 0), conversation: c?.dataset.id, fence: +($('#fence')?.value ?? 0), state: state(), message: newest('m'), event: newest('e'), heading: r ? 'h1' : 'h2' } }));
   if (l) l.dataset.now = Math.max(+l.dataset.now, serverNow() - 5000 | 0 || 0);
 }
 const newest = p => Math.max(0, +(p === 'e' ? conv()?.dataset.event ?? 0 : 0), ...$$(`#thread > [id^="${p}-"]`).map(m => +m.id.slice(2)));
@@ -234,7 +236,7 @@ on('submit', e => { if (e.target.matches('[data-forget]')) for (const k of Objec
 on('click', e => {
   if (e.target.closest('[data-keep]')) renew(true);
   if (e.target.closest('[data-to-note]')) { const n = $('#note'); n.value = [n.value, $('#body').value].filter(Boolean).join('\n'); n.dirty = true; pick('note'); save(); }
-  if (e.target.closest('#takeover .primary')) save(true);
+  if (e.target.closest('#takeover .primary')) { save(true); keeping = true; }
 });
 function pick(kind) { const k = $('#kind-' + kind); if (k) { k.checked = true; count(); $(kind === 'note' ? '#note' : '#body')?.focus(); } }
 
@@ -308,6 +310,7 @@ function settled() {
   if ($('#toasts')?.children.length) toasts();
 }
 addEventListener('htmx:after:swap', e => {
+  if ($('#takeover .err, #takeover [role=alert]')) keeping = false;
   settled();
   const t = e.detail.ctx?.target, f = t?.querySelector?.('[aria-invalid=true]') || t?.querySelector?.('[data-focus]');
   if (f) f.focus({ preventScroll: !f.matches('[aria-invalid]') });

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, Response, flash, redirect, url_for
 
 from inbox.models import transaction
+from inbox.models.conversation import VIEWS
 from inbox.permissions import Permission
 from inbox.views import screens
 from inbox.views.access import conversation_or_404, member, requires
@@ -25,9 +28,9 @@ def create(conversation: str) -> Response:
     sentence = f"Archived. {found.contact.first_name or found.contact.name}’s next text reopens it."
     if not is_fragment():
         flash(sentence)
-        args = screens.page_args()
+        args: dict[str, Any] = {**screens.page_args()}
         view = args.pop("view", "mine")
-        return redirect(url_for("conversations.index", inbox=found.inbox.public_id, view=view if view in screens.VIEWS else "mine", **args), 303)  # type: ignore[return-value]
+        return redirect(url_for("conversations.index", inbox=found.inbox.public_id, view=view if view in VIEWS else "mine", **args), 303)  # type: ignore[return-value]
     response = fragment("conversations/archived.oob.html", conversation=found, sentence=sentence, strip=screens.strip(found, member()))
     response.headers["HX-Trigger"] = "archived"
     return response

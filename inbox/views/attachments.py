@@ -70,13 +70,11 @@ def _send(found: Attachment, sha256: str | None, kind: str) -> Response:
         abort(404)
     kind = kind or media.sniff(data)
     inline = kind in INLINE
-    response = send_file(
-        io.BytesIO(data), mimetype=kind if inline else media.UNKNOWN, as_attachment=not inline, download_name=found.filename or f"{found.public_id}{_ending(kind)}", etag=sha256 or False,
-        conditional=True,
-    )
+    name = found.filename or f"{found.public_id}{_ending(kind)}"
+    response = send_file(io.BytesIO(data), mimetype=kind if inline else media.UNKNOWN, as_attachment=not inline, download_name=name, etag=sha256 or False, conditional=True)
     response.headers["Content-Security-Policy"] = SANDBOX
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.cache_control.private, response.cache_control.max_age, response.cache_control.public = True, 86400, None
+    response.headers["Cache-Control"] = "private, max-age=86400"
     return response
 
 

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, abort, current_app, request, url_for
 from inbox import clock
 from inbox import phone as phones
 from inbox.models import Conversation
+from inbox.models.conversation import VIEWS
 from inbox.permissions import Permission
 from inbox.views import screens
 from inbox.views.access import conversation_or_404, inbox_or_404, member, requires
@@ -104,7 +105,7 @@ def whole(found: Conversation, status: int = 200, *, before: int | None = None, 
 
 def _args(found: Conversation) -> dict[str, str]:
     args = screens.page_args()
-    if args.get("view") not in screens.VIEWS:
+    if args.get("view") not in VIEWS:
         args["view"] = screens.home_view(found, member())
     return args
 
@@ -117,4 +118,5 @@ def number(name: str) -> int:
 
 def back_to(found: Conversation) -> str:
     """The address of a conversation with the list beside it as it was."""
-    return url_for("conversations.show", conversation=found.public_id, **screens.page_args())
+    args: dict[str, Any] = {**screens.page_args()}
+    return url_for("conversations.show", conversation=found.public_id, **args)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -90,10 +90,8 @@ class Connection:
         self.ws.event.set()
 
     def cut(self) -> None:
-        try:
+        with suppress(OSError):
             self.ws.sock.shutdown(sockets.SHUT_RDWR)
-        except OSError:
-            pass
 
     def close(self, code: int) -> None:
         self.closing = code
@@ -246,7 +244,7 @@ def _listen(connection: Connection, who: Member, text: Any) -> list[str]:
     """Take in `{"show": {...}}`: what the page shows, kept only as far as the member may see it."""
     try:
         wish = json.loads(text)["show"]
-        asked = {name: str(wish.get(name) or "") for name in ("inbox", "view", "filter", "conversation", "heading")}
+        asked = {name: str(wish.get(name) or "") for name in ("inbox", "view", "filter", "conversation", "heading", "state")}
         numbers = {name: int(wish.get(name) or 0) for name in ("fence", "message", "event", "now")}
     except (ValueError, TypeError, KeyError, AttributeError):
         return []
@@ -262,7 +260,7 @@ def _listen(connection: Connection, who: Member, text: Any) -> list[str]:
             frames.append(_gone())
         else:
             shown.conversation = found.id
-            frames += Picture(connection, who, [{"what": "lock", "conversation": found.id, "inbox": found.inbox_id}]).missed()
+            frames += Picture(connection, who, [{"what": "lock", "conversation": found.id, "inbox": found.inbox_id}]).missed(asked["state"])
     if shown.inbox and inbox is not None:
         frames += _missed_rows(who, inbox, shown, numbers["now"])
     return [*frames, json.dumps({"shown": True})]
@@ -275,9 +273,10 @@ def _missed_rows(who: Member, inbox: Inbox, shown: Shown, since: int) -> list[st
 
 
 def _find(who: Member, *conditions: Any) -> Conversation | None:
-    return db.session.scalar(
+    found: Conversation | None = db.session.scalar(
         Conversation.scope(who).options(joinedload(Conversation.contact), joinedload(Conversation.inbox), joinedload(Conversation.assignee)).where(*conditions)
     )
+    return found
 
 
 # -- what the page gets -------------------------------------------------------------------------------------------
@@ -343,12 +342,12 @@ class Picture:
             frames.append(render_template("conversations/head.oob.html", conversation=found, sentence="", heading=shown.heading, args=_args(shown)))
         return frames
 
-    def missed(self) -> list[str]:
+    def missed(self, state: str) -> list[str]:
         """What happened to the open conversation between the drawing of the page and now."""
         found = _find(self.who, Conversation.id == self.shown.conversation)
         if found is None:
             return []
-        return [self._thread(found, []), self._strip(found, quiet=True)]
+        return [self._thread(found, []), self._strip(found, drawn=state)]
 
     def _thread(self, found: Conversation, changed: list[int]) -> str:
         shown = self.shown
@@ -364,14 +363,14 @@ class Picture:
             return ""
         return render_template("messages/changed.oob.html", conversation=found, thread=drawn)
 
-    def _strip(self, found: Conversation, quiet: bool = False) -> str:
+    def _strip(self, found: Conversation, drawn: str = "") -> str:
         strip = screens.strip(found, self.who, fence=self.shown.fence)
-        if quiet and strip.state == "free":
-            return ""  # the page has just drawn it, and its own request for the lock may be under way
         if strip.state in ("mine", "idle"):
             self.shown.fence = strip.fence
         elif strip.state in ("free", "theirs"):
             self.shown.fence = 0
+        if strip.state == drawn:
+            return ""  # it is drawn so already, and the page's own request for the lock may be under way
         return render_template("locks/lock.oob.html", conversation=found, strip=strip)
 
     def _told(self) -> list[str]:

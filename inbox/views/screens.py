@@ -407,7 +407,7 @@ def event_words(event: Event, who: Member) -> tuple[str, Markup]:
         return "inbox", Markup("Reopened by a new text")
     if kind in words:
         icon, sentence = words[kind]
-        return icon, Markup(sentence).format(actor)
+        return icon, Markup(sentence).format(actor)  # noqa: S704 - one of the sentences above
     if kind == "lock.taken_over":
         other = "you" if event.data.get("from_id") == who.id else event.data.get("from_name", "")
         return "hand", Markup("{} took over from <b>{}</b>: {}").format(actor, other, event.data.get("reason", ""))
