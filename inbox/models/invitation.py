@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -49,7 +50,7 @@ class Invitation(Model):
             raise Refused("Choose one of the roles in the list.", field="role")
         if not DEFAULT_ROLES[role][1] <= by.permissions:
             raise Denied(f"You cannot invite someone as {DEFAULT_ROLES[role][0]}: it allows things your own role does not.")
-        if db.session.scalar(sa.select(Member.id).where(Member.email == email)):
+        if db.session.scalar(sa.select(Member.id).where(Member.email == email, Member.account_id == account.id)):  # other accounts stay unseen
             raise Refused(f"{email} already signs in here.", field="email")
         if any(i.email == email for i in Invitation.pending(account)):
             raise Refused(f"{email} already has a pending invitation. You can resend it below.", field="email")
@@ -155,9 +156,7 @@ class Invitation(Model):
             if inbox.registered:
                 inbox.add_member(member, by=self.invited_by)
         if self.seat and member.seat_eligible:
-            try:
+            with suppress(NoSeatLeft):  # then they join to look; the seats page shows it
                 self.account.seat(member, by=self.invited_by)
-            except NoSeatLeft:
-                pass  # joins as a viewer; the seats page shows it
         Event.record("invitation.accepted", account=self.account_id, by=member, email=self.email)
         return member

@@ -181,7 +181,10 @@ class Dispatch(Model):
     message: Mapped[Message] = relationship()
 
     __table_args__ = (
-        sa.Index("ix_dispatch_due", "sweep_at", sqlite_where=sa.text("state IN ('queued','sending','checking')"), postgresql_where=sa.text("state IN ('queued','sending','checking')")),
+        sa.Index(
+            "ix_dispatch_due", "sweep_at",
+            sqlite_where=sa.text("state IN ('queued','sending','checking')"), postgresql_where=sa.text("state IN ('queued','sending','checking')"),
+        ),
         sa.Index("ix_dispatch_order", "conversation_id", "id"),
     )
 
