@@ -30,16 +30,22 @@ def fill(world, inbox, n, *, seed=1, messages=0, people=None):
         for i in range(n):
             at = NOW + timedelta(microseconds=dice.randrange(n // 3 + 1) * 7)
             phone = f"+1415{inbox.id:02}{i:06}"
-            contacts.append({"id": base + i, "public_id": f"c{base + i}", "account_id": inbox.account_id, "first_name": "", "last_name": "", "name": phone, "phone": phone, "fields": {}, "created_at": at})
+            contacts.append({
+                "id": base + i, "public_id": f"c{base + i}", "account_id": inbox.account_id, "first_name": "", "last_name": "", "name": phone, "phone": phone,
+                "fields": {}, "created_at": at,
+            })
             rows.append({
-                "id": first + i, "public_id": f"v{first + i}", "account_id": inbox.account_id, "inbox_id": inbox.id, "contact_id": base + i, "channel": "sms", "address": phone,
-                "assignee_id": dice.choice(people), "archived_at": at if dice.random() < 0.3 else None, "last_activity_at": at, "preview": f"text {i}",
-                "preview_kind": dice.choice(["in", "out"]), "unread": dice.random() < 0.4, "failed": False, "version": 0, "created_at": at, "last_inbound_id": 0, "last_message_id": 0,
+                "id": first + i, "public_id": f"v{first + i}", "account_id": inbox.account_id, "inbox_id": inbox.id, "contact_id": base + i,
+                "channel": "sms", "address": phone,
+                "assignee_id": dice.choice(people), "archived_at": at if dice.random() < 0.3 else None,
+                "last_activity_at": at, "preview": f"text {i}",
+                "preview_kind": dice.choice(["in", "out"]), "unread": dice.random() < 0.4, "failed": False, "version": 0,
+                "created_at": at, "last_inbound_id": 0, "last_message_id": 0,
             })
             locks.append({"conversation_id": first + i, "fence": 0})
             texts += [
-                {"public_id": f"m{first + i}-{k}", "ref": f"m{first + i}-{k}", "account_id": inbox.account_id, "conversation_id": first + i, "inbox_id": inbox.id, "kind": "in", "body": "x",
-                 "state": "received", "verdict": [], "created_at": at, "provider_id": f"SM{first + i}-{k}"}
+                {"public_id": f"m{first + i}-{k}", "ref": f"m{first + i}-{k}", "account_id": inbox.account_id, "conversation_id": first + i, "inbox_id": inbox.id,
+                 "kind": "in", "body": "x", "state": "received", "verdict": [], "created_at": at, "provider_id": f"SM{first + i}-{k}"}
                 for k in range(messages)
             ]
         for table, some in ((Contact, contacts), (Conversation, rows), (Lock, locks), (Message, texts)):
@@ -162,7 +168,8 @@ def test_a_cursor_is_exact(micros, year):
     assert parse_cursor(make_cursor(at, 12)) == (at, 12)
 
 
-@pytest.mark.parametrize("text", ["", ".", "1", "1.", ".1", "a.b", "1.0", "1.-1", "-1.1", "1.1.1", "9" * 30 + ".1", "1." + "9" * 30, "9" * 5000 + ".1", "\x00.1", "1e3.1", "0x1.1", "' OR 1", "nan.1", "inf.1", " "])
+@pytest.mark.parametrize("text", ["", ".", "1", "1.", ".1", "a.b", "1.0", "1.-1", "-1.1", "1.1.1", "9" * 30 + ".1", "1." + "9" * 30,
+     "9" * 5000 + ".1", "\x00.1", "1e3.1", "0x1.1", "' OR 1", "nan.1", "inf.1", " "])
 def test_a_cursor_we_did_not_make_is_refused(text):
     with pytest.raises(ValueError):
         parse_cursor(text)
@@ -284,7 +291,10 @@ def test_lists_threads_and_sweeps_use_their_indexes(world, database):
         rows = db.session.execute(sa.select(Message.id, Message.conversation_id)).all()
         db.session.execute(
             sa.insert(Dispatch),
-            [{"message_id": m, "conversation_id": v, "state": "sent" if k % 50 else "queued", "attempt": 0, "next_at": NOW, "sweep_at": NOW, "exempt": []} for k, (m, v) in enumerate(rows)],
+            [
+                {"message_id": m, "conversation_id": v, "state": "sent" if k % 50 else "queued", "attempt": 0, "next_at": NOW, "sweep_at": NOW, "exempt": []}
+                for k, (m, v) in enumerate(rows)
+            ],
         )
     db.session.commit()
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

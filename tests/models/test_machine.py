@@ -143,6 +143,14 @@ class Day(RuleBasedStateMachine):
             assert held.fence > before[1]
         self._now_holds(name, held.fence)
 
+    @precondition(lambda self: getattr(self, "held", None))
+    @rule(beats=st.integers(3, 8))
+    def sits_there_without_typing(self, beats: int) -> None:
+        name = self.held[0]
+        for _ in range(beats):
+            clock.shift(40)
+            self.heartbeat(name, False)
+
     # -- replies --------------------------------------------------------------------------------------------------
 
     def _reply(self, name: str, fence: int, seen: int, nonce: str, anyway: bool) -> None:
@@ -153,8 +161,10 @@ class Day(RuleBasedStateMachine):
                 message = self.c.reply(f"reply {nonce}", by=self.people[name], fence=fence, seen=seen, nonce=nonce, anyway=anyway)
         except LockLost:
             assert not valid, "a holder was refused"
+            assert nonce not in self.replies, "a repeated post was not answered with its text"
         except Stale:
             assert valid and not fresh, "held back without a newer text"
+            assert nonce not in self.replies, "a repeated post was not answered with its text"
         else:
             if nonce in self.replies:
                 assert message.id == self.replies[nonce], "one post made two texts"
@@ -168,6 +178,18 @@ class Day(RuleBasedStateMachine):
     def replies_from_the_page(self, name: str, anyway: bool) -> None:
         fence, seen = self.tabs.get(name, (0, 0))
         self._reply(name, fence, seen, f"{self.prefix}{len(self.replies)}", anyway)
+
+    @rule(name=who)
+    def opens_looks_and_replies(self, name: str) -> None:
+        self.opens(name)
+        self.looks(name)
+        self.replies_from_the_page(name, False)
+
+    @rule(name=who, anyway=st.booleans())
+    def replies_while_a_text_comes_in(self, name: str, anyway: bool) -> None:
+        self.opens(name)
+        self.text_comes_in()
+        self.replies_from_the_page(name, anyway)
 
     @rule(name=who, back=st.integers(1, 3))
     def replies_with_an_old_or_made_up_fence(self, name: str, back: int) -> None:

@@ -58,7 +58,10 @@ def test_REG_2_news_about_an_older_submission_is_ignored(world):
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(start=st.sampled_from(["submitted", "in_review"]), notices=st.lists(st.tuples(st.sampled_from(STATES), st.sampled_from([None, 1, 2])), max_size=12), repeats=st.integers(1, 3))
+@given(
+    start=st.sampled_from(["submitted", "in_review"]), notices=st.lists(st.tuples(st.sampled_from(STATES), st.sampled_from([None, 1, 2])), max_size=12),
+    repeats=st.integers(1, 3),
+)
 def test_REG_2_shuffled_and_repeated_notices_only_move_forward(world, start, notices, repeats):
     registration = world.waiting_registration
     c = world.conversation(inbox=world.waiting)
