@@ -88,7 +88,7 @@ class Account(Model):
             .returning(Account.seats_used)
         ).scalar()
         if taken is None:
-            raise NoSeatLeft(f"All {self.seats_paid} seats are used. Free one, or add seats first.")
+            raise NoSeatLeft("The only seat is used. Add seats first." if self.seats_paid == 1 else f"All {self.seats_paid} seats are used. Free one, or add seats first.")
         changed = db.session.execute(
             sa.update(Member).where(Member.id == member.id, Member.seated.is_(False)).values(seated=True).returning(Member.id)
         ).scalar()

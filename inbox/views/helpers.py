@@ -104,5 +104,5 @@ def register(app: Flask) -> None:
 
     @app.context_processor
     def who() -> dict[str, Any]:
-        signed = current_user.is_authenticated
+        signed = bool(current_user) and current_user.is_authenticated  # there is nobody in a job
         return {"me": current_user if signed else None, "sandbox_url": current_app.config["SANDBOX_URL"], "demo": current_app.config["DEMO_FILE"].exists() if not signed else False}

@@ -414,6 +414,10 @@ def event_words(event: Event, who: Member) -> tuple[str, Markup]:
     if kind == "lock.expired":
         holder = "You were" if event.data.get("holder_id") == who.id else f"{event.data.get('holder', '')} was"
         return "lock-open", Markup("<b>{}</b> released after {}").format(holder, "no input" if event.data.get("why") == "idle" else "the connection was lost")
+    if kind == "call.missed":
+        return "phone", Markup("Missed call")
+    if kind == "call.forwarded":
+        return "phone-forwarded", Markup("Call forwarded to {}").format(phones.display(event.data.get("to") or ""))
     if kind == "contact.opted_out":
         return "circle-alert", Markup("The customer replied STOP: no more texts")
     if kind == "contact.opted_in":

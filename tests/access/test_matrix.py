@@ -36,17 +36,17 @@ def samples(world):
         invitations = [Invitation.send(a, f"{n}-CANARY@example.com", by=by) for a, by, n in ((world.harbor, world.dana, "o"), (world.north, world.nina, "t"))]
         registrations = [world.waiting_registration, db.session.scalars(sa.select(Registration).where(Registration.account_id == world.north.id)).one()]
         imports = [
-            ContactImport(account_id=who.account_id, member_id=who.id, filename="CANARY.csv", data=b"Mobile\n+14155550134\n", header=["Mobile"], encoding="utf-8").save()
-            for who in (world.dana, world.nina)
+            ContactImport.upload(name, b"Mobile,First name\n+14155550134,Rosa\n", by=who)
+            for who, name in ((world.dana, "ours.csv"), (world.nina, "CANARY.csv"))
         ]
         for who in world.people:
             InboxDraft.start(who)
     pair = lambda a, b: (a.public_id, b.public_id)  # noqa: E731
     return {
         "conversation": pair(ours, theirs), "inbox": pair(world.front, world.reception), "message": pair(*messages), "attachment": pair(*attachments),
-        "contact": pair(ours.contact, theirs.contact), "member": pair(world.theo, world.nina), "invitation": pair(*invitations),
+        "contact": pair(ours.contact, theirs.contact), "member": pair(world.theo, world.nina), "person": pair(world.theo, world.nina), "invitation": pair(*invitations),
         "registration": pair(*registrations), "import_": pair(*imports), "run": pair(*imports), "found": pair(*imports), "contact_import": pair(*imports), "view": ("all", "all"), "step": ("details", "details"), "token": ("x" * 43, "x" * 43),
-        "kind": ("messages", "messages"), "session": (1, 10**6), "version": ("0", "0"), "path": ("x", "x"), "sig": ("x", "x"), "ref": ("x", "x"), "number": (1, 1),
+        "kind": ("messages", "messages"), "session": (1, 10**6), "row_id": (10**6, 10**6), "version": ("0", "0"), "path": ("x", "x"), "sig": ("x", "x"), "ref": ("x", "x"), "number": (1, 1),
     }
 
 
@@ -93,7 +93,7 @@ def test_PERM_7_every_route_as_every_kind_of_member(app, world, who):
 def test_ACC_1_other_accounts_rows_do_not_exist(app, world, who):
     sample = samples(world)
     client = app.test_client().sign_in(getattr(world, who))
-    ids = {"conversation", "inbox", "message", "attachment", "contact", "member", "invitation", "registration", "import_", "run", "found", "contact_import"}
+    ids = {"conversation", "inbox", "message", "attachment", "contact", "member", "person", "invitation", "registration", "import_", "run", "found", "contact_import"}
     for rule, method in routes(app):
         permission = app.view_functions[rule.endpoint].permission
         if not ids & set(rule.arguments) or permission == PUBLIC:

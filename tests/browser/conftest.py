@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask.sessions import SecureCookieSessionInterface
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from inbox import config, create_app
 from inbox.extensions import db
-from inbox.models import Member
+from inbox.models import LoginSession, Member, transaction
 from tests.conftest import free_port, postgres_url
-from tests.world import PASSWORD, World
+from tests.world import World
 
 ROOT = Path(__file__).parent.parent.parent
 AXE = (ROOT / "tests/vendor/axe.min.js").read_text()
@@ -89,6 +90,14 @@ class House:
             db.session.remove()
             db.engine.dispose()
 
+    def cookie(self, member: Member) -> str:
+        """The cookie of a browser that signed in a moment ago."""
+        with self.app.app_context(), transaction():
+            token = LoginSession.start(member, ip="127.0.0.1", user_agent="test")
+        serializer = SecureCookieSessionInterface().get_signing_serializer(self.app)
+        assert serializer
+        return str(serializer.dumps({"token": token, "_user_id": member.public_id, "_fresh": True}))
+
     def world(self) -> World:
         with self.app.app_context():
             return World(self.app)
@@ -153,11 +162,7 @@ class Person:
         self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" and "Failed to load resource" not in m.text and "WebSocket" not in m.text else None)
         self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
         if member is not None:
-            self.page.goto(f"{house.url}/sign-in")
-            self.page.get_by_label("Email").fill(member.email)
-            self.page.get_by_label("Password", exact=True).fill(PASSWORD)
-            self.page.get_by_role("button", name="Sign in").click()
-            self.page.wait_for_url(lambda url: "/sign-in" not in url)
+            context.add_cookies([{"name": "session", "value": house.cookie(member), "url": house.url}])
 
     def open(self, path: str) -> Page:
         self.page.goto(self.house.url + path)

@@ -255,11 +255,19 @@ def test_ACC_3_a_revoked_link_is_dead(world):
 def test_ACC_3_no_second_invitation_and_none_for_a_member(world):
     invite(world)
     before = rows()
-    for email in ("NEW@harbor.example", "maya@harbor.example", "nina@north.example"):
+    for email in ("NEW@harbor.example", "maya@harbor.example"):
         with pytest.raises(Refused) as refused, transaction():
             Invitation.send(world.harbor, email, by=world.dana)
         assert refused.value.field == "email"
     assert rows() == before
+
+
+def test_ACC_1_inviting_says_nothing_about_other_accounts_members(world):
+    with transaction():
+        invitation = Invitation.send(world.harbor, "nina@north.example", by=world.dana)
+    with pytest.raises(Refused) as refused, transaction():
+        invitation.accept(name="Nina", password=PASSWORD)
+    assert refused.value.field == "email"
 
 
 def test_ACC_3_a_weak_password_does_not_use_the_invitation_up(world):

@@ -15,7 +15,7 @@ from inbox.models.message import Message
 
 SHOWN = (
     "conversation.assigned", "conversation.unassigned", "conversation.archived", "conversation.reopened", "lock.taken_over", "lock.expired",
-    "contact.opted_out", "contact.opted_in", "message.marked_sent",
+    "contact.opted_out", "contact.opted_in", "message.marked_sent", "call.missed", "call.forwarded",
 )
 PAGE = 50
 

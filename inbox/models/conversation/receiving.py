@@ -92,6 +92,10 @@ class Receiving(Replying):
         inbox = self.inbox
         reply = {"STOP": inbox.stop_reply, "START": inbox.start_reply, "HELP": inbox.help_reply}[keyword]
         text = reply or DEFAULTS[keyword].format(name=inbox.account.name)
+        if keyword == "START":
+            consent = Consent.of(inbox.team_id, self.address)
+            if consent is None or not consent.opted_out:  # a plain "yes" in a conversation, not a change of mind
+                return
         if keyword in ("STOP", "START"):
             changed = Consent.put(
                 self.account_id, inbox.team_id, self.address, opted_out=keyword == "STOP", source="text", evidence=f"message {message.id}: {message.body}"
