@@ -223,7 +223,7 @@ def _serve(app: Flask, connection: Connection, environ: dict[str, Any]) -> None:
 
 def _answer(app: Flask, connection: Connection, environ: dict[str, Any], said: list[Any], facts: list[Fact]) -> list[str] | None:
     """The frames for these facts, in a short scope of their own; None when the member is no longer signed in."""
-    with app.request_context(dict(environ)):
+    with app.app_context(), app.request_context(dict(environ)):  # a `g` of its own: nothing is remembered between two batches
         try:
             if not current_user.is_authenticated:
                 return None
