@@ -80,10 +80,11 @@ on('click', e => { if (e.target.id === 'newer') { $('#list-scroll').scrollTo({ t
 /* 4. what came in: announced once, and seen unless a reply is being written */
 const newestIn = () => Math.max(+($('#seen')?.value ?? 0), ...$$('#thread [data-kind=in]').map(m => +m.id.slice(2)));
 function see() { const s = $('#seen'), b = $('#body'); if (s && b && !b.value.trim()) s.value = newestIn(); }
+let reading = 0;
 function arrived(el) {
   if (el.dataset.kind !== 'in') return;
   const c = conv(); if (c) say(`${c.dataset.first}: ${$('.bub', el)?.textContent.slice(0, 120) ?? 'a picture'}`);
-  if (c && document.visibilityState === 'visible' && $('#composer:not(.bare)')) ask(path('reading'), { value: 'read' });
+  if (c && document.visibilityState === 'visible' && $('#composer:not(.bare)')) { clearTimeout(reading); reading = setTimeout(() => conv() === c && ask(path('reading'), { value: 'read' }), 400); }
 }
 
 /* 5. the lock: shown, kept alive, prompted for, given back */
@@ -114,7 +115,7 @@ function writable() {
   if (!b) return;
   b.readOnly = !can;
   b.placeholder = can ? 'Write a reply' : 'You can add a note meanwhile';
-  for (const s of $$('#send, #send-more, #send-archive, #anyway')) { s.disabled = !can || off; s.title = off ? 'Sending is paused until the connection is back.' : can ? '' : $('#lock p')?.textContent.trim() ?? ''; }
+  for (const s of $$('#send, #send-more, #send-archive, #anyway')) { s.disabled = !can || off; s.title = off && can ? 'Sending is paused until the connection is back.' : can ? '' : $('#lock p')?.textContent.trim() ?? ''; }
 }
 const clockText = s => `${s / 60 | 0}:${String(s % 60).padStart(2, '0')}`;
 export function tick() {
@@ -164,7 +165,7 @@ function hands() {  // timers of hidden tabs are slowed down; a worker's are not
 setInterval(tick, 250);
 
 /* 6. connection: the socket brings news, plain HTTP is the fallback, a badge says which */
-let socket = null, live = false, first = true, lost = 0, tries = 5, closedAt = 0;
+let socket = null, live = false, lost = 0, tries = 5, closedAt = 0;
 function reached(ok) { lost = ok ? 0 : lost || Date.now(); badge(); }
 function badge() {
   const b = $('#badge'), s = live && !lost ? 'live' : lost || !navigator.onLine ? 'offline' : closedAt ? 'delayed' : 'starting';
@@ -193,7 +194,7 @@ addEventListener('htmx:ws:error', () => { closedAt ||= Date.now(); badge(); });
 addEventListener('htmx:ws:after:message:incoming', async e => {
   const text = await e.detail.message.text(); if (text[0] !== '{') return;
   const news = JSON.parse(text);
-  if (news.shown) { if (!first || closedAt) sync(); first = false; closedAt = 0; badge(); }
+  if (news.shown) { if (closedAt) sync(); closedAt = 0; badge(); }
   if (news.resync) sync();
   if (news.changed) for (const el of $$(`[data-live~="${news.changed}"]`)) htmx.trigger(el, 'changed');
 });
@@ -310,7 +311,7 @@ function settled() {
   if ($('#toasts')?.children.length) toasts();
 }
 addEventListener('htmx:after:swap', e => {
-  if ($('#takeover .err, #takeover [role=alert]')) keeping = false;
+  if (e.detail.ctx?.response?.status >= 400 && e.detail.ctx.request.action.endsWith('/takeover')) keeping = false;
   settled();
   const t = e.detail.ctx?.target, f = t?.querySelector?.('[aria-invalid=true]') || t?.querySelector?.('[data-focus]');
   if (f) f.focus({ preventScroll: !f.matches('[aria-invalid]') });
