@@ -51,6 +51,7 @@ def member() -> Member:
 
 
 def register(app: Flask) -> None:
+    app.before_request(_no_nul)
     app.before_request(_check_host)
     app.before_request(_check_access)
 
@@ -63,6 +64,12 @@ def load(user_id: str) -> Member | None:
         return None
     g.login_session = found
     return found.member
+
+
+def _no_nul() -> None:
+    """A NUL fits no column of PostgreSQL and no page: such addresses do not exist."""
+    if "\x00" in request.path or b"%00" in request.query_string:
+        abort(404)
 
 
 def _check_host() -> Response | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, make_response, redirect, render_template, request
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException
 
 from inbox.models import Refused, db
@@ -42,6 +43,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(Refused, _refused)
     app.register_error_handler(CSRFError, _expired)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(DataError, _unstorable)
     app.register_error_handler(Exception, _crash)
 
 
@@ -52,6 +54,12 @@ def _refused(error: Refused) -> Response:
 
 def _expired(error: CSRFError) -> Response:
     return _problem(419, "This page was open for too long or in another session. Reload it and try again; what you typed is kept as a draft.")
+
+
+def _unstorable(error: DataError) -> Response:
+    """A value no column can hold, such as a NUL in an address: nothing was changed."""
+    db.session.rollback()
+    return _problem(400, "That contains characters that cannot be stored.")
 
 
 SENTENCES = {
