@@ -111,7 +111,7 @@ function lockChanged() {
   tick();
 }
 function writable() {
-  const b = $('#body'), off = !$('#offline')?.hidden, can = WRITABLE.includes(state());
+  const b = $('#composer #body'), off = !$('#offline')?.hidden, can = WRITABLE.includes(state());
   if (!b) return;
   b.readOnly = !can;
   b.placeholder = can ? 'Write a reply' : 'You can add a note meanwhile';
