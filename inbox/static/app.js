@@ -296,6 +296,11 @@ function archived() {
 
 /* 11. around swaps: leaving releases, focus is never lost, rows know which one is open */
 addEventListener('htmx:before:swap', e => {
+  const strips = (e.detail.tasks ?? []).filter(t => t.target?.id === 'lock'), old = strip();
+  for (const t of strips) if (old && +t.fragment.firstElementChild?.dataset.now < +old.dataset.now) {  // the socket and an answer may cross: the newer wins
+    const all = e.detail.tasks; for (let i = all.length; i--;) if (['lock', 'fence'].includes(all[i].target?.id)) all.splice(i, 1);
+    break;
+  }
   for (const t of e.detail.tasks ?? []) if (t.target?.id === 'more') for (const r of t.fragment.querySelectorAll('.conv-row')) if (document.getElementById(r.id)) r.remove();
   const main = e.detail.tasks?.find(t => t.target?.id === 'conversation' && t.swapSpec?.style === 'outerHTML'); if (!main) return;
   if (main.fragment.querySelector('#conversation')?.dataset.id !== conv()?.dataset.id) release();

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response, current_app, make_response, redirect, render_template, request
+from flask import Flask, Request, Response, current_app, make_response, redirect, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError
+from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.exceptions import HTTPException
 
 from inbox.models import Refused, db
@@ -40,6 +41,7 @@ def go(url: str) -> Response:
 
 
 def register(app: Flask) -> None:
+    app.request_class = _without_nul(app.request_class)
     app.register_error_handler(Refused, _refused)
     app.register_error_handler(CSRFError, _expired)
     app.register_error_handler(HTTPException, _http)
@@ -54,6 +56,18 @@ def _refused(error: Refused) -> Response:
 
 def _expired(error: CSRFError) -> Response:
     return _problem(419, "This page was open for too long or in another session. Reload it and try again; what you typed is kept as a draft.")
+
+
+def _without_nul(request_class: type[Request]) -> type[Request]:
+    """Forms without NULs, which nobody can type, no database stores and no page may show."""
+
+    class CleanRequest(request_class):  # type: ignore[misc, valid-type]
+        def _load_form_data(self) -> None:
+            super()._load_form_data()
+            if any("\x00" in value for values in self.form.listvalues() for value in values):
+                self.__dict__["form"] = ImmutableMultiDict((name, value.replace("\x00", "")) for name, value in self.form.items(multi=True))
+
+    return CleanRequest
 
 
 def _unstorable(error: DataError) -> Response:

@@ -28,11 +28,7 @@ def test_odd_ids_in_addresses_are_not_found(app, world, odd):
 def test_nonsense_in_every_field_of_every_form_changes_nothing_or_is_kept_as_text(app, world, value):
     sample = samples(world)
     client = app.test_client().sign_in(world.dana)
-    fields = (
-        "body note kind fence seen nonce anyway then reason to inbox contact first_name last_name email owner assignee expected value role seat successor name description "
-        "api_code team hue area_code prefix number forward_to members lock_on lock_lease lock_heartbeat idle_after idle_answer reopen stop_reply brand_legal_name use_case "
-        "sample_1 password time_zone theme emails inboxes active account country words read after since page"
-    ).split()
+    fields = ["body", "note", "kind", "fence", "seen", "nonce", "anyway", "then", "reason", "to", "inbox", "contact", "first_name", "last_name", "email", "owner", "assignee", "expected", "value", "role", "seat", "successor", "name", "description", "api_code", "team", "hue", "area_code", "prefix", "number", "forward_to", "members", "lock_on", "lock_lease", "lock_heartbeat", "idle_after", "idle_answer", "reopen", "stop_reply", "brand_legal_name", "use_case", "sample_1", "password", "time_zone", "theme", "emails", "inboxes", "active", "account", "country", "words", "read", "after", "since", "page"]
     for rule, method in routes(app):
         if rule.endpoint in ("health.show", "sessions.destroy", "profile.sign_out_everywhere", "profile.revoke_all"):
             continue
