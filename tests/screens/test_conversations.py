@@ -61,7 +61,7 @@ def test_CONV_2_filters_are_chips_and_unknown_ones_are_said(world: World, client
         assert "Remove filter" in page
 
 
-@pytest.mark.parametrize("cursor", ["x", "1.2.3", "9" * 400 + ".1", "-1.5", "1." + "9" * 30, "\x00", "٣.٣"])
+@pytest.mark.parametrize("cursor", ["x", "1.2.3", "9" * 400 + ".1", "-1.5", "1." + "9" * 30, "٣.٣"])
 def test_CONV_3_a_cursor_we_did_not_make_is_a_sentence(world: World, client, cursor: str) -> None:
     client.sign_in(world.maya)
     response = client.get(f"/i/{world.front.public_id}/all", query_string={"after": cursor})
