@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import io
 
 import sqlalchemy as sa
@@ -11,7 +10,7 @@ from flask import Blueprint, Response, abort, current_app, send_file
 from inbox import media
 from inbox.models import Attachment, Conversation, Message, db
 from inbox.permissions import Permission
-from inbox.views.access import member, public, requires
+from inbox.views.access import member, requires
 
 bp = Blueprint("attachments", __name__)
 INLINE = {
@@ -37,17 +36,6 @@ def thumb(attachment: str) -> Response:
     if not found.thumb_sha256:
         return _send(found, found.sha256, found.content_type)
     return _send(found, found.thumb_sha256, "")
-
-
-@bp.get("/media/<attachment>/carrier/<ref>")
-@public
-def fetch(attachment: str, ref: str) -> Response:
-    """For the carrier, which has no account here: it proves itself with the text's own unguessable reference."""
-    found = db.session.scalar(sa.select(Attachment).where(Attachment.public_id == attachment, Attachment.state == "stored"))
-    message = db.session.get(Message, found.message_id) if found else None
-    if found is None or message is None or not message.outgoing or not hmac.compare_digest(message.ref.encode(), ref.encode()):
-        abort(404)
-    return _send(found, found.sha256, found.content_type)
 
 
 def _attachment_or_404(public_id: str) -> Attachment:

@@ -287,8 +287,6 @@ def test_MSG_4_pictures_go_out_and_are_served_safely(world: World, client, app) 
     assert "sandbox" in shown.headers["Content-Security-Policy"]
     assert shown.headers["X-Content-Type-Options"] == "nosniff"
     assert client.get(f"/media/{files[0].public_id}/thumb").status_code == 200
-    assert app.test_client().get(f"/media/{files[0].public_id}/carrier/{files[0].message.ref}").status_code == 200
-    assert app.test_client().get(f"/media/{files[0].public_id}/carrier/wrong").status_code == 404
     outside = app.test_client()
     outside.sign_in(world.nina)
     assert outside.get(f"/media/{files[0].public_id}").status_code == 404
