@@ -18,7 +18,8 @@ from playwright.sync_api import sync_playwright
 
 from inbox.extensions import db
 from inbox.models import Conversation, Inbox, Member, transaction
-from tests.browser.conftest import FLAGS, House, Person, chromium
+from tests.browser.conftest import House, Person
+from tests.conftest import FLAGS, chromium
 from tests.pages import CheckedClient
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask.sessions import SecureCookieSessionInterface
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from inbox import config, create_app
 from inbox.extensions import db
@@ -27,16 +27,6 @@ from tests.world import World
 ROOT = Path(__file__).parent.parent.parent
 AXE = (ROOT / "tests/vendor/axe.min.js").read_text()
 ARTIFACTS = ROOT / "tests/.artifacts"
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
-]
-
-
-def chromium() -> str | None:
-    found = os.environ.get("TEST_CHROMIUM") or next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome") if Path(p).exists()), None)
-    return found
-
 
 class House:
     """A running system with an app of this process on the same data, to look behind the pages."""
@@ -58,7 +48,7 @@ class House:
         )
         threading.Thread(target=self._read, daemon=True).start()
         self._wait_ready()
-        self.app = create_app(config.load({k: v for k, v in environ.items()}))
+        self.app = create_app(config.load(environ))
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -101,17 +91,6 @@ class House:
     def world(self) -> World:
         with self.app.app_context():
             return World(self.app)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = chromium()
-    if path is None:
-        pytest.skip("A browser is missing: apt-get install chromium")
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

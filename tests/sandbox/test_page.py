@@ -9,6 +9,7 @@ from typing import Any
 import html5lib
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from .conftest import ROSA, Sandbox
 
@@ -93,11 +94,9 @@ def test_files_that_are_no_pictures_are_refused(page: httpx.Client, line: Sandbo
 
 
 @pytest.mark.browser
-def test_the_thread_is_live_and_typing_is_left_alone(line: Sandbox) -> None:
-    sync = pytest.importorskip("playwright.sync_api")
-    with sync.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
-        tab: Any = browser.new_page()
+def test_the_thread_is_live_and_typing_is_left_alone(line: Sandbox, browser: Any) -> None:
+    with browser.new_context() as context:
+        tab: Any = context.new_page()
         problems: list[str] = []
         tab.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         tab.on("pageerror", lambda error: problems.append(str(error)))
@@ -105,17 +104,16 @@ def test_the_thread_is_live_and_typing_is_left_alone(line: Sandbox) -> None:
         tab.fill("[data-say] [name=body]", "half typed")
         line.send(ROSA, "Your visit is booked")
         line.advance(5)
-        sync.expect(tab.locator(".thread .bub", has_text="Your visit is booked")).to_be_visible()
+        expect(tab.locator(".thread .bub", has_text="Your visit is booked")).to_be_visible()
         assert tab.input_value("[data-say] [name=body]") == "half typed"
         assert tab.evaluate("document.activeElement.name") == "body"
         tab.press("[data-say] [name=body]", "Enter")
-        sync.expect(tab.locator(".thread .msg.me", has_text="half typed")).to_be_visible()
-        sync.expect(tab.locator("[data-say] [name=body]")).to_have_value("")
+        expect(tab.locator(".thread .msg.me", has_text="half typed")).to_be_visible()
+        expect(tab.locator("[data-say] [name=body]")).to_have_value("")
         tab.check("[name=outcome][value=slow]")
-        sync.expect(tab.locator("#note")).to_be_hidden()
+        expect(tab.locator("#note")).to_be_hidden()
         for width in (390, 800, 1100, 1440):
             tab.set_viewport_size({"width": width, "height": 800})
             assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        browser.close()
     assert problems == []
     assert line.state()["phones"][0]["outcome"] == "slow"
