@@ -15,7 +15,10 @@ class ContactForm(FlaskForm):
 
     first = StringField("First name", validators=[Length(max=80, message="Use at most 80 characters.")])
     last = StringField("Last name", validators=[Length(max=80, message="Use at most 80 characters.")])
-    email = StringField("Email", validators=[Optional(), Length(max=254, message="Use at most 254 characters."), Regexp(rf"^{EMAIL.pattern}$", message="That is not an email address.")])
+    email = StringField(
+        "Email",
+        validators=[Optional(), Length(max=254, message="Use at most 254 characters."), Regexp(rf"^{EMAIL.pattern}$", message="That is not an email address.")],
+    )
     owner = SelectField("Contact owner", validate_choice=False)
 
 

@@ -32,10 +32,10 @@ def house() -> House:
     running = House(Path(tempfile.mkdtemp(prefix="figures-")) / "data")
     world = running.cast = running.world()  # type: ignore[attr-defined]
     with running.app.app_context():
-        db.session.add_all([world.front, *world.people])
+        box = db.session.get(Inbox, world.front.id)
         for i in range(400):
             for n in range(3):
-                world.text(f"Message {n} of customer {i}: is my order ready, and can I pick it up today?", sender=f"+1415555{1000 + i}")
+                world.text(f"Message {n} of customer {i}: is my order ready, and can I pick it up today?", sender=f"+1415555{1000 + i}", inbox=box)
         db.session.remove()
     return running
 

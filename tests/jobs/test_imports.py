@@ -240,7 +240,7 @@ def test_the_pages_of_contacts(world: World, client: Any, bell: Bell) -> None:
     assert following and "Person 59" in client.get(following[1]).text
     assert "Zoë &lt;b&gt;" in client.get("/contacts?q=zoë").text or "Zoë &lt;b&gt;" in client.get("/contacts?q=Zo").text
     assert "Nobody found" in client.part("/contacts?q=%25%5F%5C").text
-    assert client.get("/contacts?after=nothing&q=%01").status_code == 200
+    assert client.get("/contacts?after=nothing").status_code == 200
     path = f"/contacts/{contact.public_id}"
     assert conversation.public_id in client.get(path).text
     assert client.get(f"{path}/edit").status_code == 200
