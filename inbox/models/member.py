@@ -16,7 +16,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from inbox import clock
+from inbox import clock, realtime
 from inbox.models.account import Account
 from inbox.models.base import Model, Moment, Refused, db, now_column, one_line, public_id
 from inbox.permissions import DEFAULT_ROLES, INBOXED, LABELS, SEATED, Permission
@@ -277,6 +277,7 @@ class Member(Model):
             self.grants.append(Grant(member_id=self.id, role=role))
             db.session.flush()
             Event.record("role.given", account=self.account_id, by=by, member=self.id, name=self.name, role=role)
+            realtime.publish("access", account=self.account_id, member=self.id)
 
     def change_role(self, role: str, *, by: Member) -> None:
         """Replace every role except Owner by one; a seat that becomes useless is given back."""
@@ -369,3 +370,4 @@ class LoginSession(Model):
 
     def revoke(self) -> None:
         self.revoked_at = clock.now()
+        realtime.publish("access", account=self.member.account_id, member=self.member_id)  # open pages of it close at once (SECURITY S62)
