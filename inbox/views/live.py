@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 QUEUE = 200  # facts a connection may be behind before it is dropped; it reconnects and asks what changed
 RECHECK = 60.0  # seconds between two looks at the sign-in session
+MARGIN = 10_000  # milliseconds between a text's stamp and its commit, at the worst
 NAVIGATION_EVERY = 1.0  # seconds between two pictures of the side navigation
 MANY = 20  # conversations changed at once: the list is sent whole
 RESTART, SIGNED_OUT = 1012, 4401
@@ -267,8 +268,8 @@ def _listen(connection: Connection, who: Member, text: Any) -> list[str]:
 
 
 def _missed_rows(who: Member, inbox: Inbox, shown: Shown, since: int) -> list[str]:
-    """Rows that moved between the drawing of the page and now."""
-    rows = [r for r in Conversation.listing(who, inbox, shown.filter, limit=5) if int(r.last_activity_at.timestamp() * 1000) >= since]
+    """Rows that moved between the drawing of the page and now; a text may be stamped some time before it is committed, hence the margin."""
+    rows = [r for r in Conversation.listing(who, inbox, shown.filter, limit=10) if int(r.last_activity_at.timestamp() * 1000) >= since - MARGIN]
     return [_rows(rows, shown)] if rows else []
 
 

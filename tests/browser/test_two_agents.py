@@ -50,6 +50,7 @@ def test_reply_goes_out_and_arrives_with_its_states_in_words(lived_in, person):
     theo.open(f"/c/{cid}")
     expect(state(theo.page)).to_have_attribute("data-state", "mine")
     theo.page.get_by_role("button", name="Release").click()
+    expect(state(theo.page)).to_have_attribute("data-state", "free")
     maya.open(f"/c/{cid}")
     expect(state(maya.page)).to_have_attribute("data-state", "mine")
     maya.page.locator("#body").fill("Yes, it’s ready 🐶 Come by any time")
