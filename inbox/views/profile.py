@@ -1,29 +1,30 @@
-"""One's own profile, password and signed-in browsers (ACC-5, ACC-7); nobody else's, ever."""
+"""One's own profile (ACC-5); nobody else's, ever."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
-from flask import Blueprint, Response, abort, flash, g, redirect, session, url_for
-from flask_login import logout_user
+from flask import Blueprint, Response, flash, redirect, request, url_for
 
-from inbox import clock, realtime
-from inbox.extensions import limiter
-from inbox.forms import put
-from inbox.forms.people import PasswordForm, ProfileForm
-from inbox.models import Event, LoginSession, Member, Refused, db, transaction
-from inbox.models.member import SESSION_IDLE, SESSION_LIFE
+from inbox import channels, clock, dates, media
+from inbox import phone as phones
+from inbox.forms.people import ProfileForm
+from inbox.models import Inbox, transaction
 from inbox.views.access import member, signed_in
-from inbox.views.hypermedia import page
+from inbox.views.helpers import zone_named
+from inbox.views.hypermedia import is_fragment, page
+from inbox.views.uploads import portraits
 
 bp = Blueprint("profile", __name__)
+SAMPLE = "Hi Rosa, your order is ready for pickup."
 
 
 @bp.get("/settings/profile")
 @signed_in
 def edit() -> Any:
-    return _show(ProfileForm(formdata=None, obj=member()))
+    form = ProfileForm(formdata=None, obj=member())
+    form.phone.data = phones.display(form.phone.data or "")
+    return _show(form)
 
 
 @bp.post("/settings/profile")
@@ -34,85 +35,72 @@ def update() -> Any:
         return _show(form, status=422)
     with transaction():
         who = member()
-        who.name, who.time_zone, who.theme, who.shortcuts = form.name.data, form.time_zone.data, form.theme.data, bool(form.shortcuts.data)
-        who.__dict__.pop("initials", None)
+        who.edit_profile({name: value for name, value in form.data.items() if name != "csrf_token" and value is not None}, by=who)
     flash("Saved.")
     return redirect(url_for("profile.edit"), 303)
 
 
-@bp.post("/settings/profile/password")
-@limiter.limit("10 per minute", key_func=lambda: str(session.get("_user_id", "")))
+@bp.post("/settings/profile/preview")
 @signed_in
-def password() -> Any:
-    """A new password ends every other session (SECURITY S44)."""
-    who, form = member(), PasswordForm()
-    if not form.validate():
-        return _show(ProfileForm(formdata=None, obj=who), form, 422)
-    if Member.authenticate(who.email, form.current.data[:1000]) is None:
-        form.current.errors = ["That is not your current password."]
-        return _show(ProfileForm(formdata=None, obj=who), form, 422)
+def preview() -> Response:
+    """What customers would see; keeps nothing."""
+    form = ProfileForm()
+    return page("profile/_preview.html", **_previews(form)) if is_fragment() else _show(form)
+
+
+@bp.post("/settings/profile/picture")
+@signed_in
+def set_picture() -> Any:
+    """Show a new picture; what can't be read safely is refused with a sentence."""
+    file = request.files.get("picture")
+    data = file.stream.read(media.MAX_IMAGE_BYTES + 1) if file else b""
+    if not data:
+        return _refuse("Choose a picture first.")
     try:
-        with transaction():
-            who.set_password(form.password.data)
-            _end_sessions(who, but=g.login_session)
-            Event.record("member.password_changed", account=who.account_id, by=who, member=who.id, name=who.name)
-    except Refused as error:
-        put(form, error)
-        return _show(ProfileForm(formdata=None, obj=who), form, 422)
-    flash("The password is changed. All other browsers are signed out.")
+        pictures = media.portrait(data)
+    except media.MediaRefused as refused:
+        return _refuse(str(refused))
+    large, small = (media.store(portraits(), each) for each in pictures)
+    with transaction():
+        who = member()
+        unused = who.set_picture(large, small, by=who)
+    return _pictured(unused, "This is your picture now.")
+
+
+@bp.post("/settings/profile/picture/remove")
+@signed_in
+def remove_picture() -> Any:
+    with transaction():
+        who = member()
+        unused = who.drop_picture(by=who)
+    return _pictured(unused, "Your picture is removed. Your initials are shown again.")
+
+
+def _pictured(unused: set[str], said: str) -> Any:
+    for sha256 in unused:
+        media.discard(portraits(), sha256)
+    if is_fragment():
+        return page("profile/picture.oob.html", said=said)
+    flash(said)
     return redirect(url_for("profile.edit"), 303)
 
 
-@bp.post("/settings/profile/sessions/<int:row_id>/revoke")
-@signed_in
-def revoke(row_id: int) -> Any:
+def _refuse(problem: str) -> Response:
+    if is_fragment():
+        return page("profile/picture.oob.html", 422, problem=problem)
+    return _show(ProfileForm(formdata=None, obj=member()), 422, problem=problem)
+
+
+def _show(form: ProfileForm, status: int = 200, **context: Any) -> Response:
+    signing = [inbox.name for inbox in Inbox.visible_to(member()) if inbox.sign_texts]
+    return page("profile/edit.html", status, form=form, signing=signing, mails="email" in channels.KEYS, **_previews(form), **context)
+
+
+def _previews(form: ProfileForm) -> dict[str, Any]:
+    """A text and an e-mail as the form would end them, counted as the send gate counts, and a moment as it would write it."""
     who = member()
-    row = db.session.scalar(sa.select(LoginSession).where(LoginSession.id == row_id, LoginSession.member_id == who.id)) or abort(404)
-    with transaction():
-        row.revoke()
-        realtime.publish("access", account=who.account_id, member=who.id)
-    flash("That browser is signed out.")
-    return redirect(url_for("profile.edit"), 303)
-
-
-@bp.post("/settings/profile/sign-out-everywhere")
-@signed_in
-def sign_out_everywhere() -> Any:
-    with transaction():
-        _end_sessions(member(), but=None)
-    logout_user()
-    session.clear()
-    flash("You are signed out everywhere.")
-    response = redirect(url_for("sessions.new"), 303)
-    response.headers["Clear-Site-Data"] = '"cache", "storage"'
-    return response
-
-
-def _end_sessions(who: Member, *, but: LoginSession | None) -> None:
-    for row in db.session.scalars(sa.select(LoginSession).where(LoginSession.member_id == who.id, LoginSession.revoked_at.is_(None))):
-        if but is None or row.id != but.id:
-            row.revoke()
-    realtime.publish("access", account=who.account_id, member=who.id)
-
-
-def _show(form: ProfileForm, password_form: PasswordForm | None = None, status: int = 200) -> Response:
-    who, now = member(), clock.now()
-    live = db.session.scalars(
-        sa.select(LoginSession)
-        .where(LoginSession.member_id == who.id, LoginSession.revoked_at.is_(None), LoginSession.seen_at > now - SESSION_IDLE, LoginSession.created_at > now - SESSION_LIFE)
-        .order_by(LoginSession.seen_at.desc())
-    )
-    return page(
-        "profile/edit.html", status, form=form, password_form=password_form or PasswordForm(formdata=None), sessions=list(live), current=g.login_session.id, browser=browser,
-    )
-
-
-def browser(user_agent: str) -> str:
-    """“Firefox on Windows”, as well as the header tells."""
-    names = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
-    systems = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "Mac"), ("Linux", "Linux"))
-    name = next((name for mark, name in names if mark in user_agent), "A browser")
-    system = next((system for mark, system in systems if mark in user_agent), "")
-    return f"{name} on {system}" if system else name
-
-
+    words = form.text_signature.data or (form.name.data or who.name).split()[0]
+    text = f"{SAMPLE} - {words}"
+    hand, now = dates.written(form.language.data or who.language), clock.now().astimezone(zone_named(form.time_zone.data or who.time_zone))
+    dated = f"{hand.dayed(now)} · {hand.clock(now)} · {hand.number(12345)}"
+    return {"text": text, "counted": phones.segments(text), "block": form.email_signature.data or "", "sample": SAMPLE, "dated": dated}

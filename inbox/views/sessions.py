@@ -5,8 +5,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-import threading
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,62 +12,33 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, current_app, flash, g, redirect, request, session, url_for
 from flask_login import current_user, login_user, logout_user
 
-from inbox import realtime
+from inbox import clock, realtime
 from inbox.extensions import limiter
 from inbox.forms.sessions import SignInForm
-from inbox.models import Account, LoginSession, Member, db, transaction
-from inbox.models.member import normalize_email
+from inbox.models import Account, Attempt, IdentityProvider, LoginSession, Member, SignInPolicy, db, transaction
+from inbox.models.attempt import mailbox
+from inbox.models.identity_provider import password_allowed
+from inbox.models.member import digest, normalize_email
+from inbox.models.second_factor import has_second_factor
 from inbox.views.access import SESSION_TOKEN, member, public, signed_in
 from inbox.views.hypermedia import page
 
 bp = Blueprint("sessions", __name__)
 
+PENDING = "pending"  # between the password and the second factor; signs nobody in
 WRONG = "That e-mail and password do not belong together. Check both and try again."
-FREE_TRIES = 5
-LONGEST_WAIT = 30.0
-FORGET_AFTER = 900.0
-
-
-class Tries:
-    """Failed sign-ins per address, in memory: each one past the fifth makes the next wait longer, at most 30 seconds.
-
-    Browsers on a network where the member signed in before have a count of their own, so that strangers who guess
-    cannot slow down the real person.
-    """
-
-    def __init__(self) -> None:
-        self._failed: dict[tuple[str, str], tuple[int, float]] = {}
-        self._lock = threading.Lock()
-
-    def wait(self, key: tuple[str, str]) -> int:
-        """Seconds until the next try is looked at; a try that comes earlier does not count."""
-        with self._lock:
-            count, last = self._failed.get(key, (0, 0.0))
-        if count < FREE_TRIES:
-            return 0
-        left = last + min(LONGEST_WAIT, 2.0 ** (count - FREE_TRIES + 1)) - time.monotonic()
-        return max(0, int(left + 0.999))
-
-    def failed(self, key: tuple[str, str]) -> None:
-        now = time.monotonic()
-        with self._lock:
-            if len(self._failed) > 10_000:
-                self._failed = {k: v for k, v in self._failed.items() if now - v[1] < FORGET_AFTER}
-            count, last = self._failed.get(key, (0, 0.0))
-            self._failed[key] = (count + 1 if now - last < FORGET_AFTER else 1, now)
-
-    def forget(self, key: tuple[str, str]) -> None:
-        with self._lock:
-            self._failed.pop(key, None)
-
-
-tries = Tries()
+EXCLUSIVE = "Your company signs in with single sign-on. Use the button below."
 
 
 def network() -> str:
-    """The caller's address, or its /64 when it is IPv6: one house holds that many addresses."""
+    """Where the caller is."""
+    return network_of(request.remote_addr or "")
+
+
+def network_of(text: str) -> str:
+    """An address, or its /64 when it is IPv6: one house holds that many addresses."""
     try:
-        address = ipaddress.ip_address(request.remote_addr or "")
+        address = ipaddress.ip_address(text)
     except ValueError:
         return "unknown"
     return str(ipaddress.ip_network(f"{address}/64", strict=False)) if address.version == 6 else str(address)
@@ -87,17 +56,34 @@ def safe_path(target: str | None) -> str | None:
     return target
 
 
-def start_session(who: Member) -> None:
+def start_session(who: Member, *, by_provider: bool = False) -> None:
     """Sign a member in with a new server-side session; whatever the cookie held before is gone (SECURITY S43)."""
     with transaction():
         before = LoginSession.find(session.get(SESSION_TOKEN, ""))
         if before:
             before.revoke()
-        token = LoginSession.start(who, ip=request.remote_addr or "", user_agent=request.user_agent.string)
+        Attempt.sweep()
+        due = not by_provider and SignInPolicy.of(who.account_id).second_factor and not has_second_factor(who)
+        token = LoginSession.start(who, ip=request.remote_addr or "", user_agent=request.user_agent.string, setup_due=due)
     session.clear()
     session[SESSION_TOKEN] = token
     session.permanent = True
     login_user(who)
+
+
+def admit(who: Member, target: str = "", *, by_provider: bool = False) -> Any:
+    """After the first proof: on to the second one where the member has it, else signed in."""
+    if has_second_factor(who):
+        session.clear()
+        session[PENDING] = {"member": who.public_id, "at": int(clock.now().timestamp()), "mark": mark(who), "next": target, "provider": by_provider}
+        return redirect(url_for("second_step.new"), 303)
+    start_session(who, by_provider=by_provider)
+    return redirect(target or url_for("home.index"), 303)
+
+
+def mark(who: Member) -> str:
+    """Ends half-done sign-ins when the password changes meanwhile."""
+    return digest(who.password_hash)[:16]
 
 
 @bp.get("/sign-in")
@@ -126,20 +112,22 @@ def create() -> Any:
     form.next.data = safe_path(form.next.data) or ""
     if not email or not password:
         return _show(form, 422, sentence="Enter your e-mail address and your password.")
-    key = _tries_key(email)
-    wait = tries.wait(key)
-    if wait:
+    key = ("sign-in", mailbox(email), place(email))
+    with transaction():
+        counted = Attempt.slowly(*key)
+    if not counted:
+        wait = Attempt.wait(*key)
         response = _show(form, 429, sentence=f"Too many tries for this address. Wait {wait} second{'' if wait == 1 else 's'}, then try again.")
         response.headers["Retry-After"] = str(wait)
         return response
     who = Member.authenticate(email, password[:1000])
     if who is None:
-        tries.failed(key)
         return _show(form, 422, sentence=WRONG)
-    tries.forget(key)
-    target = form.next.data
-    start_session(who)
-    return redirect(target or url_for("home.index"), 303)
+    if not password_allowed(who):
+        return _show(form, 422, sentence=EXCLUSIVE)
+    with transaction():
+        Attempt.forget(*key)
+    return admit(who, form.next.data)
 
 
 @bp.post("/sign-out")
@@ -157,12 +145,11 @@ def destroy() -> Response:
     return response  # type: ignore[return-value]
 
 
-def _tries_key(email: str) -> tuple[str, str]:
-    """Known networks of a member count apart from everyone else's tries on that address."""
-    known = db.session.scalar(
-        sa.select(LoginSession.id).join(Member).where(Member.email == email, LoginSession.ip == (request.remote_addr or "?")).limit(1)
-    )
-    return (email, network() if known else "")
+def place(email: str) -> str:
+    """Known networks of a member count apart from everyone else's tries on that address, so that guessing strangers slow down only themselves."""
+    used = db.session.scalars(sa.select(LoginSession.ip).join(Member).where(Member.email == email).distinct())
+    here = network()
+    return here if here != "unknown" and here in {network_of(ip) for ip in used} else ""
 
 
 def demo_cast() -> list[dict[str, Any]]:
@@ -178,4 +165,6 @@ def demo_cast() -> list[dict[str, Any]]:
 
 
 def _show(form: SignInForm, status: int = 200, *, sentence: str = "", cast: list[dict[str, Any]] | None = None, password: str = "") -> Response:
-    return page("sessions/new.html", status, form=form, sentence=sentence, cast=demo_cast() if cast is None else cast, password=password)
+    return page(
+        "sessions/new.html", status, form=form, sentence=sentence, cast=demo_cast() if cast is None else cast, password=password, single_sign_on=IdentityProvider.any()
+    )
