@@ -11,7 +11,8 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,7 @@ MAX_PIXELS = 50_000_000
 MAX_FRAMES = 200
 THUMB_WIDTH = 472
 THUMB_HEIGHT = 2 * THUMB_WIDTH
+PORTRAIT = (256, 96)  # large and small, squares
 UNKNOWN = "application/octet-stream"
 
 _FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/webp": "WEBP"}
@@ -83,11 +85,79 @@ def sniff(data: bytes) -> str:
         layer = data[1] & 0x06
         if layer == 0 and data[1] & 0xF0 == 0xF0:
             return "audio/aac"
-        if layer != 0 and data[1] & 0x18 != 0x08 and data[2] & 0xF0 != 0xF0:
+        if layer in (2, 4) and data[1] & 0x18 != 0x08 and data[2] & 0xF0 != 0xF0 and data[2] & 0x0C != 0x0C:  # layer I is never sent, and looks like UTF-16
             return "audio/mpeg"
     if data[:64].removeprefix(b"\xef\xbb\xbf").lstrip().upper().startswith(b"BEGIN:VCARD"):
         return "text/vcard"
     return UNKNOWN
+
+
+# What programs, archives and pages begin with, and what people call them.
+_ODD: tuple[tuple[bytes, str], ...] = (
+    (b"MZ", "a Windows program"),
+    (b"\x7fELF", "a Linux program"),
+    (b"\xca\xfe\xba\xbe", "a program"),
+    (b"\xcf\xfa\xed\xfe", "a Mac program"),
+    (b"\xce\xfa\xed\xfe", "a Mac program"),
+    (b"dex\n", "an Android program"),
+    (b"#!", "a script"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"PK\x05\x06", "a zip archive"),
+    (b"Rar!", "an archive"),
+    (b"7z\xbc\xaf", "an archive"),
+    (b"\x1f\x8b", "an archive"),
+    (b"BZh", "an archive"),
+    (b"\xfd7zXZ", "an archive"),
+    (b"MSCF", "an archive"),
+    (b"\xd0\xcf\x11\xe0", "an old Office file"),
+    (b"{\\rtf", "an RTF document"),
+    (b"L\0\0\0\x01\x14\x02\0", "a shortcut"),
+)
+_MARKUP = re.compile(rb"<\s*(?:!doctype|html|head|body|script|svg|iframe|\?xml|!--|style|meta|img|a\s)", re.IGNORECASE)
+_FAMILIES = {"image": "a picture", "audio": "a sound", "video": "a video", "text": "a text", "application": "a document"}
+_CALLED = {"application/pdf": "a PDF", "text/vcard": "a contact card", "text/x-vcard": "a contact card", "text/directory": "a contact card"}
+_HEAD = 1024  # bytes looked at for markup
+NO_CLAIM = frozenset({"", UNKNOWN, "binary/octet-stream"})
+
+
+def called(kind: str) -> str:
+    """What people call a content type."""
+    return _CALLED.get(kind) or _FAMILIES.get(kind.partition("/")[0], "another kind of file")
+
+
+def odd(data: bytes, kind: str, claimed: str) -> str:
+    """Why a file that came in is kept apart, as a sentence's end like "a Windows program that says it is a picture"; empty when it is what it says."""
+    claimed = claimed.partition(";")[0].strip().lower()
+    unsure = kind in (UNKNOWN, "text/plain")
+    what = next((words for start, words in _ODD if unsure and data.startswith(start)), "")
+    if not what and unsure and _MARKUP.search(data[:_HEAD].replace(b"\0", b"")):
+        what = "a web page or drawing that can hold programs"
+    if not data:
+        return "an empty file"
+    if not what and kind == UNKNOWN:
+        what = "a file of an unknown kind"
+    if not what and claimed not in NO_CLAIM and _family(claimed) != _family(kind):
+        what = called(kind)
+    if not what:
+        return ""
+    return what if claimed in NO_CLAIM or called(claimed) == "another kind of file" else f"{what} that says it is {called(claimed)}"
+
+
+def _family(kind: str) -> str:
+    """Sound and moving pictures share their containers, so one may pass for the other."""
+    if kind in _CALLED:
+        return _CALLED[kind]
+    family = kind.partition("/")[0]
+    return "audio" if family == "video" or kind == "application/ogg" else family
+
+
+def plain_text(data: bytes) -> bool:
+    """Whether the bytes are text that anything can show."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and not any(ord(char) < 32 and char not in "\t\n\r\f" for char in text)
 
 
 def _open(data: bytes, kind: str) -> Image.Image:
@@ -177,8 +247,68 @@ def _rewrite(data: bytes, kind: str) -> SafeImage:
 
 def safe_image(data: bytes) -> SafeImage:
     """The picture written anew; a GIF that is too long or too big keeps its first frame only."""
-    try:
+    with _guarded():
         return _rewrite(data, sniff(data))
+
+
+def fit_image(data: bytes, kinds: Collection[str], limit: int) -> SafeImage:
+    """The picture written anew as one of `kinds` and in at most `limit` bytes, shrunk as far as that takes; an animation is never made to stand still."""
+    with _guarded():
+        safe = _rewrite(data, sniff(data))
+        if safe.content_type in kinds and len(safe.data) <= limit:
+            return safe
+        image = Image.open(io.BytesIO(safe.data))
+        if getattr(image, "n_frames", 1) > 1:
+            raise MediaRefused(f"The animation has more than {megabytes(limit)}.")
+        still = _still(image)
+        if "image/png" in kinds and still.mode == "RGBA":
+            png = _encode(still, "image/png")
+            if len(png) <= limit:
+                return SafeImage(png, "image/png", still.width, still.height, _thumb(still))
+        return _smaller(still, limit)
+
+
+def _smaller(image: Image.Image, limit: int) -> SafeImage:
+    """A JPEG in at most `limit` bytes: first less exact, then less wide; what was transparent becomes white."""
+    if image.mode == "RGBA":
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        image = white
+    for _ in range(12):
+        for quality in (85, 72):
+            out = io.BytesIO()
+            image.save(out, "JPEG", quality=quality, optimize=True)
+            if out.tell() <= limit:
+                return SafeImage(out.getvalue(), "image/jpeg", image.width, image.height, _thumb(image))
+        share = min(0.85, (limit / out.tell()) ** 0.5)
+        if min(image.size) * share < 16:
+            break
+        image = image.resize((round(image.width * share), round(image.height * share)))
+    raise MediaRefused(f"The picture can’t be made smaller than {megabytes(limit)}.")
+
+
+def megabytes(size: int) -> str:
+    """A size for people: 5 MB, 1.4 MB, 500 KB."""
+    if size >= 1024 * 1024:
+        return f"{size / (1024 * 1024):.1f}".removesuffix(".0") + " MB"
+    return f"{max(1, round(size / 1024))} KB"
+
+
+def portrait(data: bytes) -> tuple[bytes, bytes]:
+    """The middle square of a picture as WebP, large and small, with nothing of the original's metadata."""
+    with _guarded():
+        image = _open(data, sniff(data))
+        image.draft("RGB", (2 * PORTRAIT[0], 2 * PORTRAIT[0]))  # a JPEG of many pixels is decoded small
+        still = _still(image)
+        large, small = (_encode(ImageOps.fit(still, (side, side)), "image/webp") for side in PORTRAIT)
+        return large, small
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Turn whatever decoders say into a sentence."""
+    try:
+        yield
     except MediaRefused:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -213,6 +343,11 @@ def store(root: Path, data: bytes) -> str:
         Path(name).unlink(missing_ok=True)
         raise
     return sha256
+
+
+def discard(root: Path, sha256: str) -> None:
+    """Delete a stored file; nothing happens when there is none."""
+    _path(root, sha256).unlink(missing_ok=True)
 
 
 def open_stored(root: Path, sha256: str) -> BinaryIO:

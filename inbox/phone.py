@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -131,26 +132,69 @@ def segments(text: str) -> Segments:
     return Segments(encoding, units, count, part - used, forced)
 
 
+# The carriers' own words, and the words for "stop" that customers of other languages send as a whole text (SECURITY S98).
 _KEYWORDS: dict[str, Keyword] = {
     **dict.fromkeys(
-        ("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "arret", "arrêt"), "STOP"
+        (
+            "stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "arret", "arrêt", "stopp", "parar", "alto", "стоп",
+            "отписаться", "退订", "停止", "إيقاف", "수신거부",
+        ),
+        "STOP",
     ),
     **dict.fromkeys(("start", "yes", "unstop"), "START"),
     **dict.fromkeys(("help", "info"), "HELP"),
 }
+MAX_KEYWORD = 20  # letters of a keyword of one's own
 
 
 def _keep(char: str) -> bool:
     return unicodedata.category(char)[0] in "LNM" and not 0xFE00 <= ord(char) <= 0xFE0F
 
 
-def keyword(text: str) -> Keyword | None:
-    """The keyword the whole message consists of, whatever its case, quotes, punctuation or hidden characters."""
-    if len(text) > _MAX_NUMBER:
-        return None
+def _words(text: str) -> list[str]:
+    """The words of a text without case, quotes, punctuation or hidden characters."""
     words = unicodedata.normalize("NFKC", text).casefold().replace("-", " ").split()
     kept = ["".join(filter(_keep, word)) for word in words]
-    kept = [word for word in kept if word]
+    return [word for word in kept if word]
+
+
+def plain(text: str) -> str:
+    """The whole text as it is compared with keywords: one word, whatever its case, spaces, quotes, punctuation or hidden characters."""
+    kept = _words(text)
     if len(set(kept)) == 1:  # "Stop stop stop"
         kept = kept[:1]
-    return _KEYWORDS.get("".join(kept))
+    return "".join(kept)
+
+
+def keyword(text: str) -> Keyword | None:
+    """The carriers' keyword that the whole message consists of."""
+    return own_keyword(text, _KEYWORDS)
+
+
+def own_keyword(text: str, words: Mapping[str, Keyword]) -> Keyword | None:
+    """The keyword of `words`, which are in their `plain` form, that the whole message consists of."""
+    return None if len(text) > _MAX_NUMBER else words.get(plain(text))
+
+
+_OUT = frozenset({"stop", "stopall", "unsubscribe", "unsub", "optout", "revoke", "quit", "arret", "arrêt", "stopp", "parar", "basta", "стоп", "отписаться"})
+_OUT_WITH_TEXTS = frozenset({"cancel", "end", "remove", "no", "dont", "not", "never", "without"})  # "Cancel my appointment" says nothing about texts
+_TEXTS = frozenset({"text", "texts", "texting", "message", "messages", "messaging", "msg", "msgs", "sms", "contacting", "contact", "subscription"})
+_PHRASES = (("opt", "out"), ("no", "mas"), ("no", "más"), ("remove", "me"), ("take", "me", "off"), ("leave", "me", "alone"), ("td",))
+_NOT_OUT = ((("dont", "cant", "wont", "never", "nonstop", "bus", "next", "pit", "not"), "stop"), (("stop",), "by"), (("stop",), "in"), (("stop",), "over"))
+MOST_WORDS = 6
+
+
+def maybe_opt_out(text: str) -> bool:
+    """Whether a short text that is no keyword may mean "no more texts": a person decides, nothing happens by itself."""
+    if len(text) > 4 * _MAX_NUMBER or keyword(text):
+        return False
+    words = _words(text)
+    if not 0 < len(words) <= MOST_WORDS:
+        return False
+    pairs = set(zip(words, words[1:], strict=False))
+    if any((first, second) in pairs for firsts, second in _NOT_OUT for first in firsts):
+        return False
+    said = set(words)
+    if said & _OUT or (said & _OUT_WITH_TEXTS and said & _TEXTS):
+        return True
+    return any(tuple(words[i : i + len(phrase)]) == phrase for phrase in _PHRASES for i in range(len(words)))

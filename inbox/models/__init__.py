@@ -1,22 +1,47 @@
 """The nouns of the product. Importing this package registers every table."""
 
 from inbox.models.account import Account, NoSeatLeft, Team
+from inbox.models.attempt import Attempt
 from inbox.models.base import Model, Refused, db, transaction
+from inbox.models.bundle import Bundle, Line
+from inbox.models.call import Call
 from inbox.models.carrier import Carrier, WebhookEvent
-from inbox.models.contact import Consent, Contact
+from inbox.models.carrier_check import CarrierCheck
+from inbox.models.consent import Consent, OptInRequest, Stopping
+from inbox.models.contact import Contact
 from inbox.models.contact_import import ContactImport, ImportRow
 from inbox.models.conversation import Conversation, Filter, Lock, LockLost, LockWaiter, SendRefused, Stale, TakenAlready
+from inbox.models.door import Door
 from inbox.models.draft import Draft
 from inbox.models.event import Event
+from inbox.models.holdings import Holdings
+from inbox.models.identity_provider import IdentityProvider, ProviderIdentity, SignInPolicy
 from inbox.models.inbox import Inbox, InboxDraft, InboxMember, NotRegistered
 from inbox.models.invitation import Invitation
-from inbox.models.member import Denied, Grant, LoginSession, Member, NoSeat, Verdict
+from inbox.models.ledger import LedgerEntry, NotCovered, Standing, Wallet
+from inbox.models.login_session import LoginSession
+from inbox.models.member import Member
 from inbox.models.message import Attachment, Dispatch, Message, ReceiptRow, SendAttempt
+from inbox.models.notification import Notice, Notification
+from inbox.models.payment import Payment
+from inbox.models.push import PushKey, PushSubscription
 from inbox.models.registration import Registration
+from inbox.models.replay import Replay
+from inbox.models.reset import MailedLink
+from inbox.models.rights import Denied, NoSeat, Step, Verdict
+from inbox.models.role import Grant, NeedsReplacement, Role, RoleChanged, RoleGone, RoleSheet
+from inbox.models.second_factor import Challenge, Passkey, RecoveryCode, Totp
+from inbox.models.subscription import Changed, Subscription
+from inbox.models.usage import UsageDay
 
 __all__ = [
-    "Account", "Attachment", "Carrier", "Consent", "Contact", "ContactImport", "Conversation", "Denied", "Dispatch", "Draft", "Event", "Filter", "Grant",
-    "ImportRow", "Inbox", "InboxDraft", "InboxMember", "Invitation", "Lock", "LockLost", "LockWaiter", "LoginSession", "Member", "Message", "Model", "NoSeat",
-    "NoSeatLeft", "NotRegistered", "ReceiptRow", "Refused", "Registration", "SendAttempt", "SendRefused", "Stale", "TakenAlready", "Team", "Verdict",
-    "WebhookEvent", "db", "transaction",
+    "Account", "Attachment", "Attempt", "Call", "Carrier", "Consent", "Contact", "ContactImport", "Conversation", "Denied", "Dispatch", "Door", "Draft", "Event", "Filter",
+    "Grant", "Holdings", "ImportRow", "Inbox", "InboxDraft", "InboxMember", "Invitation", "Lock", "LockLost", "LockWaiter", "LoginSession", "Member",
+    "Message", "Model", "NeedsReplacement", "NoSeat", "NoSeatLeft", "NotRegistered", "OptInRequest", "ReceiptRow", "Refused", "Registration", "Role", "RoleChanged",
+    "RoleGone", "RoleSheet", "SendAttempt", "SendRefused", "Stale", "Step", "Stopping", "TakenAlready", "Team", "Verdict", "WebhookEvent", "db", "transaction",
+    "Challenge", "IdentityProvider", "ProviderIdentity", "MailedLink", "Passkey", "RecoveryCode", "SignInPolicy", "Totp",
+    "CarrierCheck", "Replay",
+    "Bundle", "Line", "Notice", "Notification", "PushKey", "PushSubscription",
+    "Changed", "LedgerEntry", "NotCovered", "Payment", "Standing", "Subscription", "Wallet",
+    "UsageDay",
 ]

@@ -1,4 +1,4 @@
-"""Contacts: the customers, who owns them, and what they allowed us to send."""
+"""Contacts: the customers, who owns them, and whom nobody wants to hear of."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from inbox.models.base import Model, Moment, Refused, db, now_column, one_line, 
 from inbox.models.carrier import insert_or_ignore
 from inbox.models.event import Event
 from inbox.models.member import Member, initials
+from inbox.models.rights import Denied, attend
 from inbox.permissions import Permission
 
 if TYPE_CHECKING:
-    from inbox.models.account import Account
+    from inbox.models.conversation import Conversation
 
 HUES = ("blue", "teal", "green", "lime", "amber", "orange", "red", "pink", "violet")
+WITHHELD = "withheld"  # in place of the number of callers who hide it: they share one contact, and one conversation per inbox, which nothing can be sent to
 
 
 class Contact(Model):
@@ -36,6 +38,7 @@ class Contact(Model):
     external_id: Mapped[str | None] = mapped_column(sa.String(80))
     owner_id: Mapped[int | None] = mapped_column(sa.ForeignKey("member.id"), index=True)
     fields: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
+    blocked_at: Mapped[datetime | None] = mapped_column(Moment)  # its texts are kept, but reach nobody, and none leaves to it (MSG-1)
     created_at: Mapped[datetime] = now_column()
     owner: Mapped[Member | None] = relationship()
 
@@ -86,6 +89,11 @@ class Contact(Model):
             return False
         if owner and owner.account_id != self.account_id:
             raise Refused("Choose someone from the list.", field="owner")
+        if owner and by is not None:
+            attend(owner)
+            may = owner.can(Permission.CONVERSATIONS_REPLY)
+            if not may:
+                raise Refused(f"{owner.name} can’t be the owner. {may.told}", field="owner")
         self.owner_id = owner.id if owner else None
         Event.record(
             "contact.owner_set" if owner else "contact.owner_cleared", account=self.account_id, by=by, contact=self.id,
@@ -95,15 +103,41 @@ class Contact(Model):
 
     def edit(self, *, by: Member, first: str, last: str, email: str | None, owner: Member | None) -> None:
         by.require(Permission.CONTACTS_EDIT)
+        if (owner.id if owner else None) != self.owner_id:
+            by.require(Permission.CONTACTS_OWN)
+            if db.session.scalar(Contact.visible_to(by, Permission.CONTACTS_OWN).where(Contact.id == self.id)) is None:
+                raise Denied("Your role allows to set the owner only for contacts of other teams.")
+        self.give_to(owner, by=by)  # first: it waits for the owner, and a refusal leaves the rest as it was
         self.rename(first, last)
         self.email = email or None
-        self.give_to(owner, by=by)
         Event.record("contact.edited", account=self.account_id, by=by, contact=self.id)
 
+    @property
+    def blocked(self) -> bool:
+        return self.blocked_at is not None
+
+    def block(self, *, by: Member, conversation: Conversation | None = None) -> None:
+        """Keep this contact's texts from everybody, and ours from it; `conversation` is where somebody decided so."""
+        self._set_blocked(clock.now(), "contact.blocked", by, conversation)
+
+    def unblock(self, *, by: Member, conversation: Conversation | None = None) -> None:
+        self._set_blocked(None, "contact.unblocked", by, conversation)
+
+    def _set_blocked(self, at: datetime | None, kind: str, by: Member, conversation: Conversation | None) -> None:
+        by.require(Permission.CONTACTS_EDIT)
+        db.session.execute(sa.select(Contact.id).where(Contact.id == self.id).with_for_update(key_share=True))
+        db.session.refresh(self, ["blocked_at"])
+        if self.blocked == (at is not None):
+            return
+        self.blocked_at = at
+        Event.record(kind, account=self.account_id, by=by, conversation=conversation, contact=self.id)
+        if conversation is not None:
+            conversation.changed()
+
     @staticmethod
-    def search(account_id: int, words: str = "", *, after: tuple[str, int] | None = None, limit: int = 40) -> list[Contact]:
-        """Contacts by name, keyed paging; words match the start of a name, or digits of the number."""
-        query = sa.select(Contact).options(sa.orm.joinedload(Contact.owner)).where(Contact.account_id == account_id)
+    def search(by: Member, words: str = "", *, after: tuple[str, int] | None = None, limit: int = 40) -> list[Contact]:
+        """Contacts that `by` may see, by name, keyed paging; words match the start of a name, or digits of the number."""
+        query = Contact.visible_to(by).options(sa.orm.joinedload(Contact.owner))
         words = one_line(words)
         if words:
             escaped = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -117,48 +151,15 @@ class Contact(Model):
         return list(db.session.scalars(query.order_by(Contact.name, Contact.id).limit(limit)))
 
     @staticmethod
-    def visible_to(member: Member) -> Any:
-        """The scope of contacts a member may open: the account's, with the permission."""
-        if not member.can(Permission.CONTACTS_VIEW):
+    def visible_to(member: Member, permission: Permission = Permission.CONTACTS_VIEW) -> Any:
+        """The scope of contacts a member may use `permission` on: the account's, or those who talk with an inbox of the teams it is held for."""
+        from inbox.models.conversation import Conversation
+        from inbox.models.inbox import Inbox
+
+        if not member.can(permission):
             return sa.select(Contact).where(sa.false())
-        return sa.select(Contact).where(Contact.account_id == member.account_id)
+        query, teams = sa.select(Contact).where(Contact.account_id == member.account_id), member.teams_with(permission)
+        if teams is None:
+            return query
+        return query.where(Contact.id.in_(sa.select(Conversation.contact_id).join(Inbox, Inbox.id == Conversation.inbox_id).where(Inbox.team_id.in_(teams))))
 
-
-class Consent(Model):
-    """Whether a team may text an address; no row means nobody said anything (MSG-2)."""
-
-    __tablename__ = "consent"
-    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
-    team_id: Mapped[int] = mapped_column(sa.ForeignKey("team.id"))
-    address: Mapped[str] = mapped_column(sa.String(254))
-    opted_out: Mapped[bool] = mapped_column()
-    source: Mapped[str] = mapped_column(sa.String(20))  # text, provider, import, hand
-    evidence: Mapped[str] = mapped_column(sa.String(200), default="")
-    at: Mapped[datetime] = mapped_column(Moment)
-
-    __table_args__ = (sa.UniqueConstraint("team_id", "address"),)
-
-    @staticmethod
-    def of(team_id: int, address: str) -> Consent | None:
-        return db.session.scalar(sa.select(Consent).where(Consent.team_id == team_id, Consent.address == address))
-
-    @staticmethod
-    def put(account: Account | int, team_id: int, address: str, *, opted_out: bool, source: str, evidence: str = "") -> bool:
-        """Record a change of mind; True when it changed anything. Every change is an audit event."""
-        account_id = account if isinstance(account, int) else account.id
-        before = Consent.of(team_id, address)
-        if before is not None and before.opted_out == opted_out:
-            return False
-        insert = insert_or_ignore()(Consent).values(
-            account_id=account_id, team_id=team_id, address=address, opted_out=opted_out, source=source, evidence=evidence[:200], at=clock.now()
-        )
-        db.session.execute(
-            insert.on_conflict_do_update(
-                index_elements=["team_id", "address"],
-                set_={"opted_out": opted_out, "source": source, "evidence": evidence[:200], "at": clock.now()},
-            )
-        )
-        if before is not None:
-            db.session.refresh(before)
-        Event.record("consent.opted_out" if opted_out else "consent.opted_in", account=account_id, team=team_id, address=address, source=source)
-        return True

@@ -10,7 +10,8 @@ from inbox.models.conversation.listing import VIEWS, Filter, Listing, Row
 from inbox.models.conversation.locking import Held, Lock, Locking, LockLost, LockWaiter
 from inbox.models.conversation.reading import Item, Reading
 from inbox.models.conversation.receiving import Receiving
-from inbox.models.conversation.replying import Replying, SendRefused, Stale
+from inbox.models.conversation.replying import Replying, Stale
+from inbox.models.gate import SendRefused
 
 _OPEN = sa.text("archived_at IS NULL")
 _ARCHIVED = sa.text("archived_at IS NOT NULL")

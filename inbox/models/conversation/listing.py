@@ -27,6 +27,7 @@ VIEWS = {
 }
 PAGE = 40
 CAP = 100
+PARTS = 300  # of one compound query; SQLite allows 500
 UNREAD = sa.text("conversation.unread")  # word for word as the partial index says it, or SQLite does not use it
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -71,6 +72,7 @@ class Row:
     assignee: str
     assignee_initials: str
     assignee_hue: str
+    assignee_picture: str
     assigned_to_me: bool
     replying: str  # first name of who holds the lock; "" when free or mine
     cursor: str
@@ -89,7 +91,7 @@ class Listing(ConversationRow):
         query = sa.select(Conversation)
         if not member.can(Permission.CONVERSATIONS_VIEW):
             return query.where(sa.false())
-        return query.where(Conversation.account_id == member.account_id, Conversation.inbox_id.in_(member.inbox_ids))
+        return query.where(Conversation.account_id == member.account_id, Conversation.inbox_id.in_(member.readable_inbox_ids))
 
     @staticmethod
     def listing(member: Member, inbox: Inbox, filter: Filter, *, after: str = "", limit: int = PAGE, only: int | None = None) -> list[Row]:
@@ -103,7 +105,7 @@ class Listing(ConversationRow):
                 Conversation.id, Conversation.public_id, Conversation.inbox_id, Conversation.channel, Conversation.preview, Conversation.preview_by_id,
                 Conversation.preview_kind, Conversation.last_activity_at, Conversation.unread, Conversation.failed, Conversation.archived_at,
                 Conversation.assignee_id, Contact.id.label("contact_id"), Contact.name, Contact.first_name, Contact.last_name,
-                writer.name.label("writer"), assignee.name.label("assignee"), assignee.hue.label("assignee_hue"),
+                writer.name.label("writer"), assignee.name.label("assignee"), assignee.hue.label("assignee_hue"), assignee.picture_id.label("assignee_picture"),
                 holder.name.label("holder"), holder.id.label("holder_id"),
             )
             .join(Contact, Contact.id == Conversation.contact_id)
@@ -145,8 +147,9 @@ class Listing(ConversationRow):
                     sa.select(sa.literal(inbox.id).label("inbox"), sa.literal(view).label("view"), sa.func.count().label("n")).select_from(some)
                 )
         result: dict[int, dict[str, int]] = {inbox.id: {} for inbox in inboxes}
-        for inbox_id, view, count in db.session.execute(sa.union_all(*parts)):
-            result[inbox_id][view] = count
+        for start in range(0, len(parts), PARTS):
+            for inbox_id, view, count in db.session.execute(sa.union_all(*parts[start : start + PARTS])):
+                result[inbox_id][view] = count
         return result
 
 
@@ -193,6 +196,7 @@ def _row(r: Any, member: Member) -> Row:
         hue=HUES[r.contact_id % len(HUES)] if named else "slate", channel=r.channel, preview=r.preview,
         preview_by=by if r.preview_kind in ("out", "note") else "", last_activity_at=r.last_activity_at, unread=r.unread, failed=r.failed,
         archived=r.archived_at is not None, assignee=r.assignee or "", assignee_initials=initials(r.assignee or ""), assignee_hue=r.assignee_hue or "",
+        assignee_picture=r.assignee_picture or "",
         assigned_to_me=r.assignee_id == member.id, replying="" if r.holder_id in (None, member.id) else r.holder.split(" ")[0],
         cursor=make_cursor(r.last_activity_at, r.id),
     )

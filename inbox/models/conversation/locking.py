@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, joinedload, mapped_column
 
 from inbox import clock, realtime
 from inbox.models.base import Base, Moment, Refused, db, now_column, one_line
@@ -19,6 +19,8 @@ from inbox.models.carrier import insert_or_ignore
 from inbox.models.conversation.row import ConversationRow
 from inbox.models.event import Event
 from inbox.models.member import Member
+from inbox.models.notification import Notice
+from inbox.models.rights import attend
 from inbox.permissions import Permission
 
 
@@ -99,6 +101,7 @@ class Locking(ConversationRow):
 
     def acquire(self, *, by: Member) -> Held | None:
         """Take the lock if it is free, or keep it if it is already `by`'s; None when somebody else holds it (LOCK-1)."""
+        attend(by)
         by.require(Permission.CONVERSATIONS_REPLY, on=self)  # type: ignore[arg-type]
         now = clock.now()
         before = db.session.get(Lock, self.id, populate_existing=True, with_for_update=True)  # for the ledger; the statement below decides
@@ -174,6 +177,7 @@ class Locking(ConversationRow):
         """Move the lock to `by` with a reason, hand over the draft, tell the previous holder (LOCK-5)."""
         from inbox.models.draft import Draft
 
+        attend(by)
         by.require(Permission.CONVERSATIONS_TAKEOVER, on=self)  # type: ignore[arg-type]
         reason = one_line(reason)
         if not reason:
@@ -203,12 +207,14 @@ class Locking(ConversationRow):
         )
         self._unwait(by)
         self.changed("lock", taken_from=held.holder.id, by=by.id)
+        Notice.give("taken_over", self, to=held.holder, by=by)  # type: ignore[arg-type]
         mine = self.lock_holder()
         assert mine is not None  # noqa: S101 - written a line above in this transaction
         return mine
 
     def wait_for_lock(self, *, by: Member) -> None:
         """"Tell me when it is free" (LOCK-5)."""
+        attend(by)
         by.require(Permission.CONVERSATIONS_REPLY, on=self)  # type: ignore[arg-type]
         db.session.execute(
             insert_or_ignore()(LockWaiter)
@@ -315,13 +321,18 @@ def _held(lock: Lock, holder: Member) -> Held:
     return Held(holder, lock.fence, lock.acquired_at, lock.expires_at, lock.prompt_at, lock.dies_at)
 
 
-def release_all(member: Member, inbox_id: int | None = None) -> None:
-    """Free every lock a member holds (optionally of one inbox), e.g. when the seat or the access goes."""
+def release_lost(member: Member, inbox_id: int | None = None) -> None:
+    """Free the locks of a member where they may no longer reply (optionally of one inbox), and their places in line for one."""
     from inbox.models.conversation import Conversation
 
-    query = sa.select(Conversation).join(Lock, Lock.conversation_id == Conversation.id).where(Lock.holder_id == member.id)
-    if inbox_id is not None:
-        query = query.where(Conversation.inbox_id == inbox_id)
-    for conversation in db.session.scalars(query):
+    def mine(query: sa.Select[Any]) -> list[Conversation]:
+        query = query.options(joinedload(Conversation.inbox))
+        found = db.session.scalars(query.where(Conversation.inbox_id == inbox_id) if inbox_id is not None else query)
+        return [conversation for conversation in found if not member.can(Permission.CONVERSATIONS_REPLY, on=conversation)]
+
+    for conversation in mine(sa.select(Conversation).join(Lock, Lock.conversation_id == Conversation.id).where(Lock.holder_id == member.id)):
         conversation.release(by=member)
+    lost = [c.id for c in mine(sa.select(Conversation).join(LockWaiter, LockWaiter.conversation_id == Conversation.id).where(LockWaiter.member_id == member.id))]
+    if lost:
+        db.session.execute(sa.delete(LockWaiter).where(LockWaiter.member_id == member.id, LockWaiter.conversation_id.in_(lost)))
     realtime.publish("access", account=member.account_id, member=member.id)

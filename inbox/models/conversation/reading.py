@@ -15,7 +15,7 @@ from inbox.models.message import Message
 
 SHOWN = (
     "conversation.assigned", "conversation.unassigned", "conversation.archived", "conversation.reopened", "lock.taken_over", "lock.expired",
-    "contact.opted_out", "contact.opted_in", "message.marked_sent", "call.missed", "call.forwarded",
+    "contact.opted_out", "contact.opted_in", "contact.kept", "contact.blocked", "contact.unblocked", "consent.asked", "message.marked_sent", "call.missed", "call.forwarded",
 )
 PAGE = 50
 
@@ -41,7 +41,7 @@ class Reading(ConversationRow):
         """
         query = (
             sa.select(Message)
-            .options(joinedload(Message.author))
+            .options(joinedload(Message.author), joinedload(Message.call))
             .where(Message.conversation_id == self.id)
             .order_by(Message.id.desc())
             .limit(limit + 1)
@@ -67,7 +67,7 @@ class Reading(ConversationRow):
         return list(
             db.session.scalars(
                 sa.select(Message)
-                .options(joinedload(Message.author))
+                .options(joinedload(Message.author), joinedload(Message.call))
                 .where(Message.conversation_id == self.id, Message.id > message_id)
                 .order_by(Message.id)
                 .limit(200)

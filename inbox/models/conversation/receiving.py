@@ -5,22 +5,40 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from inbox import background, clock
+from inbox import phone as phones
 from inbox.channels.base import Inbound
-from inbox.models.base import db
+from inbox.models.base import Refused, db
 from inbox.models.base import public_id as new_public_id
 from inbox.models.carrier import insert_or_ignore
-from inbox.models.contact import Consent, Contact
+from inbox.models.consent import Allowed, Consent, OptInRequest, hold_still
+from inbox.models.contact import Contact
 from inbox.models.conversation.locking import Lock
 from inbox.models.conversation.replying import Replying, clean_body
 from inbox.models.event import Event
 from inbox.models.inbox import Inbox
+from inbox.models.member import Member
 from inbox.models.message import Attachment, Message
+from inbox.models.notification import Notice
+from inbox.models.rights import attend
+from inbox.permissions import Permission
 
 DEFAULTS = {
     "STOP": "{name}: you are unsubscribed and will get no more texts from us. Reply START to hear from us again.",
     "START": "{name}: welcome back. You can text us any time. Reply HELP for help, STOP to unsubscribe.",
+    "YES": "{name}: thank you, you will get texts from us. Reply HELP for help, STOP to unsubscribe.",
     "HELP": "{name}: reply to this number and our team will answer. Reply STOP to unsubscribe. Message and data rates may apply.",
 }
+
+
+class OptOutAnswered(Refused):
+    """Another member was first."""
+
+    status = 409
+
+
+def keyword_of(inbox: Inbox, inbound: Inbound) -> str | None:
+    """The keyword a text is for this inbox: the carriers' own, else one of its own."""
+    return inbound.keyword or phones.own_keyword(inbound.text, inbox.own_keywords)
 
 
 class Receiving(Replying):
@@ -29,10 +47,11 @@ class Receiving(Replying):
     __abstract__ = True
 
     @staticmethod
-    def receive(inbox: Inbox, inbound: Inbound) -> Message | None:
+    def receive(inbox: Inbox, inbound: Inbound, *, obey: bool = True) -> Message | None:
         """Store an inbound text in its conversation; None when this very text was stored before.
 
         Finds the contact by number and the conversation by (inbox, address); an archived one comes back, or starts anew when the inbox says so.
+        Without `obey` a keyword in it is only kept: it came too late to be answered.
         """
         from inbox.models.conversation import Conversation
 
@@ -41,8 +60,11 @@ class Receiving(Replying):
         )
         if known:
             return None
+        keyword = keyword_of(inbox, inbound)
+        if keyword in ("STOP", "START"):
+            hold_still(inbox.account_id, inbound.sender, alone=True)
         contact = Contact.at(inbox.account_id, inbound.sender)
-        conversation = Conversation.find_or_open(inbox, contact, inbound.sender, archived=False)
+        conversation = Conversation.find_or_open(inbox, contact, inbound.sender, archived=contact.blocked)
         message_id = db.session.execute(
             insert_or_ignore()(Message)
             .values(
@@ -63,9 +85,26 @@ class Receiving(Replying):
             ).save()
             background.enqueue("fetch_media", attachment.id)
         db.session.refresh(message)
-        conversation._take_in(message)
-        conversation._obey(inbound.keyword, message)
+        if keyword is None and not contact.blocked and phones.maybe_opt_out(message.body) and not Allowed.read(inbox, inbound.sender).opted_out:
+            message.opt_out = "asked"
+        if contact.blocked:
+            conversation._keep_only(message)
+        else:
+            conversation._take_in(message)
+        if obey:
+            conversation._obey(keyword, message, answered=inbound.answered)
         return message
+
+    def _keep_only(self, message: Message) -> None:
+        """A blocked contact's text: it is there for who looks, and moves, marks and tells nothing (MSG-1)."""
+        db.session.execute(
+            sa.update(type(self))
+            .where(type(self).id == self.id)
+            .values(last_inbound_id=sa.case((type(self).last_inbound_id < message.id, message.id), else_=type(self).last_inbound_id), version=type(self).version + 1)
+            .execution_options(synchronize_session=False)
+        )
+        db.session.refresh(self)
+        message.changed()
 
     def _take_in(self, message: Message) -> None:
         if self.archived:
@@ -84,33 +123,74 @@ class Receiving(Replying):
         db.session.flush()
         message.changed()
         self.changed(inbound=True)
+        Notice.give("message", self, message=message)  # type: ignore[arg-type]
 
-    def _obey(self, keyword: str | None, message: Message) -> None:
-        """STOP, START and HELP, whole messages only; one confirmation each."""
+    def _obey(self, keyword: str | None, message: Message, *, answered: bool) -> None:
+        """STOP, START and HELP, whole messages only; one confirmation for each change, unless the provider has `answered` it."""
         if keyword is None:
             return
-        inbox = self.inbox
-        reply = {"STOP": inbox.stop_reply, "START": inbox.start_reply, "HELP": inbox.help_reply}[keyword]
-        text = reply or DEFAULTS[keyword].format(name=inbox.account.name)
+        inbox, said, source = self.inbox, keyword, "text"
         if keyword == "START":
-            consent = Consent.of(inbox.team_id, self.address)
-            if consent is None or not consent.opted_out:  # a plain "yes" in a conversation, not a change of mind
+            asked, allowed = OptInRequest.to(inbox.id, self.address), Allowed.read(inbox, self.address)
+            if asked is not None and asked.answered_at is None and inbox.double_opt_in:
+                asked.answered_at = clock.now()
+                said, source = ("START" if allowed.opted_out else "YES"), "double"
+            elif not allowed.opted_out:  # a plain "yes" in a conversation, not a change of mind
                 return
+        if keyword == "STOP":
+            self._settle_questions()
         if keyword in ("STOP", "START"):
             changed = Consent.put(
-                self.account_id, inbox.team_id, self.address, opted_out=keyword == "STOP", source="text", evidence=f"message {message.id}: {message.body}"
+                self.account_id, inbox.team_id, self.address, opted_out=keyword == "STOP", source=source, evidence=message.body, inbox_id=inbox.id, message=message
             )
             if not changed:
                 return
-            Event.record("contact.opted_out" if keyword == "STOP" else "contact.opted_in", account=self.account_id, conversation=self)  # type: ignore[arg-type]
-        self.answer_automatically(text, exempt=("consent",) if keyword in ("STOP", "HELP") else ())
+            Event.record("contact.opted_out" if keyword == "STOP" else "contact.opted_in", account=self.account_id, conversation=self, source=source)  # type: ignore[arg-type]
+        if answered and inbox.texting.adapter.caps.handles_optout:
+            return
+        reply = {"STOP": inbox.stop_reply, "START": inbox.start_reply, "HELP": inbox.help_reply}.get(said)
+        self.answer_automatically(reply or DEFAULTS[said].format(name=inbox.account.name), exempt=("consent", "opt_in") if keyword in ("STOP", "HELP") else ())
+
+    def _settle_questions(self) -> None:
+        """A plain STOP answers what was still asked about earlier texts."""
+        asked = sa.update(Message).where(Message.conversation_id == self.id, Message.opt_out == "asked").values(opt_out="yes").returning(Message.id)
+        for message_id in db.session.scalars(asked.execution_options(synchronize_session=False)).all():
+            earlier = db.session.get_one(Message, message_id)
+            db.session.refresh(earlier, ["opt_out"])
+            earlier.changed()
+
+    def answer_opt_out(self, message: Message, out: bool, *, by: Member) -> None:
+        """What a member made of a text that may mean "no more texts"; the first answer counts (MSG-2)."""
+        by.require(Permission.CONVERSATIONS_REPLY, on=self)  # type: ignore[arg-type]
+        hold_still(self.account_id, self.address, alone=True)
+        first = db.session.execute(
+            sa.update(Message).where(Message.id == message.id, Message.opt_out == "asked").values(opt_out="yes" if out else "no").returning(Message.id)
+            .execution_options(synchronize_session=False)
+        ).scalar()
+        db.session.refresh(message, ["opt_out"])
+        if first is None:
+            if not message.opt_out:
+                raise Refused("Nobody is asked about this text.")
+            raise OptOutAnswered("Somebody has answered this already.")
+        inbox = self.inbox
+        if out:
+            Consent.put(
+                self.account_id, inbox.team_id, self.address, opted_out=True, source="hand", evidence=message.body, inbox_id=inbox.id, message=message, by=by
+            )
+        Event.record("contact.opted_out" if out else "contact.kept", account=self.account_id, by=by, conversation=self, source="hand", message=message.id)  # type: ignore[arg-type]
+        message.changed()
+        self.changed()
 
     @staticmethod
     def find_or_open(inbox: Inbox, contact: Contact, address: str, *, archived: bool) -> Conversation:  # type: ignore[name-defined]  # noqa: F821
         """The conversation of (inbox, address): the open one, else the newest archived one if the inbox reopens, else a new one."""
         from inbox.models.conversation import Conversation
 
-        db.session.execute(sa.select(Contact.id).where(Contact.id == contact.id).with_for_update(key_share=True))  # one at a time per contact
+        owner = contact.owner
+        attend(owner)
+        now_owner = db.session.scalar(sa.select(Contact.owner_id).where(Contact.id == contact.id).with_for_update(key_share=True))  # one at a time per contact
+        if owner and now_owner != owner.id:
+            owner = None  # it got another owner this very moment
         found = Conversation.open_one(inbox.id, address)
         if found is None and (inbox.reopen or archived):
             found = db.session.scalar(
@@ -123,7 +203,7 @@ class Receiving(Replying):
         if found is not None:
             return found
         now = clock.now()
-        owner = contact.owner if contact.owner and contact.owner.may_receive(inbox) else None
+        owner = owner if owner and owner.may_receive(inbox) else None
         values = {
             "public_id": new_public_id(), "account_id": inbox.account_id, "inbox_id": inbox.id, "contact_id": contact.id, "channel": inbox.channel,
             "address": address, "assignee_id": owner.id if owner else None, "archived_at": now if archived else None, "last_activity_at": now,

@@ -9,22 +9,23 @@ import sqlalchemy as sa
 from inbox import clock
 from inbox import phone as phones
 from inbox.models.base import Refused, db
+from inbox.models.consent import Allowed, OptInRequest
 from inbox.models.conversation.archiving import Archiving
 from inbox.models.conversation.locking import Locking
+from inbox.models.draft import Draft
 from inbox.models.event import Event
+from inbox.models.gate import Judgement, Path, judge
 from inbox.models.member import Member
 from inbox.models.message import Attachment, Dispatch, Message
+from inbox.models.rights import attend
 from inbox.permissions import Permission
+from inbox.plain import cheaper
 
 if TYPE_CHECKING:
     from inbox.models.inbox import Inbox
 
-MAX_BODY = 1600
-MAX_MEDIA = 10
-
-
-class SendRefused(Refused):
-    """The send gate said no; the sentence is the first failing rule's."""
+OPT_IN_REQUEST = "{name}: reply YES to get texts from us, STOP to get none. Message and data rates may apply."
+WAY_OUT = "Reply STOP to opt out."
 
 
 class Stale(Refused):
@@ -53,19 +54,25 @@ class Replying(Locking, Archiving):
         nonce: str | None = None,
         anyway: bool = False,
         uploads: list[Attachment] | None = None,
+        keep_draft: bool = False,
+        path: Path = Path.REPLY,
     ) -> Message:
         """Queue a reply: gate, fence, thread check, message, outbox row and event in the caller's one transaction.
 
-        `fence` is the lock's number the writer got, `seen` the id of the newest inbound message they saw, `nonce` makes a repeated post harmless.
+        `fence` is the lock's number the writer got, `seen` the id of the newest inbound message they saw, `nonce` makes a repeated post harmless;
+        `keep_draft` leaves what is half typed in the conversation: this text was typed elsewhere.
         Raises SendRefused, LockLost or Stale; then nothing is written and the caller keeps the text.
         """
         by.require(Permission.CONVERSATIONS_REPLY, on=self)  # type: ignore[arg-type]
+        if uploads:
+            by.require(Permission.MEDIA_SEND, on=self)  # type: ignore[arg-type]
         self._one_writer()
         repeated = self._posted(nonce)
         if repeated:
             return repeated
-        text = self._signed(body, by)
-        verdict = self.gate(text, media=len(uploads or []))
+        Attachment.claim(uploads or [])
+        text = self._with_way_out(self._signed(body, by), path)
+        judgement = judge(self, clean_body(text), media=len(uploads or []), path=path).require()
         self.hold(by=by, fence=fence)
         moved = db.session.execute(
             sa.update(type(self))
@@ -76,7 +83,7 @@ class Replying(Locking, Archiving):
         ).scalar()
         if moved is None:
             raise Stale(self.inbound_after(seen))
-        message = self._write("out", text, by=by, nonce=nonce, verdict=verdict, uploads=uploads)
+        message = self._write("out", text, by=by, nonce=nonce, judgement=judgement, path=path, uploads=uploads, keep_draft=keep_draft)
         Event.record("message.sent", account=self.account_id, by=by, conversation=self, message=message.id)  # type: ignore[arg-type]
         return message
 
@@ -99,41 +106,16 @@ class Replying(Locking, Archiving):
         message.changed()
         return message
 
-    def answer_automatically(self, body: str, *, exempt: tuple[str, ...] = ()) -> Message | None:
-        """A text no person wrote (STOP confirmation, HELP); None when the gate says no."""
-        try:
-            verdict = self.gate(body, exempt=exempt)
-        except SendRefused:
+    def answer_automatically(self, body: str, *, exempt: tuple[str, ...] = (), path: Path = Path.AUTO) -> Message | None:
+        """A text no person wrote (STOP confirmation, HELP, out of office, a flow's step); None when the gate says no."""
+        judgement = judge(self, clean_body(body), path=path, exempt=exempt)
+        if judgement.refusal:
             return None
-        return self._write("auto", body, by=None, nonce=None, verdict=verdict, uploads=None, exempt=exempt)
+        return self._write("auto", body, by=None, nonce=None, judgement=judgement, path=path, uploads=None, exempt=exempt)
 
-    def gate(self, body: str, *, media: int = 0, exempt: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-        """The one send gate (MSG-1): every rule's answer; raises SendRefused with the first no."""
-        from inbox.models.contact import Consent
-
-        inbox = self.inbox
-        consent = Consent.of(inbox.team_id, self.address)
-        text = clean_body(body)
-        rules: list[tuple[str, bool, str]] = [
-            ("content", bool(text) or media > 0, "Write something first."),
-            ("length", len(text) <= MAX_BODY, f"A text can have at most {MAX_BODY:,} characters; this one has {len(text):,}."),
-            ("media", media <= MAX_MEDIA, f"A text can carry at most {MAX_MEDIA} files."),
-            (
-                "registration",
-                inbox.registered,
-                f"{inbox.name} is not registered with the carriers yet, so nothing can leave it. Admins get an e-mail when it is approved.",
-            ),
-            ("address", inbox.phone is not None and self.address != inbox.phone, "This conversation has no number to answer to."),
-            (
-                "consent",
-                consent is None or not consent.opted_out,
-                f"{self.contact.name} replied STOP. You can’t text this number until it texts START.",
-            ),
-        ]
-        for rule, passed, sentence in rules:
-            if not passed and rule not in exempt:
-                raise SendRefused(sentence, field="body" if rule in ("content", "length", "media") else None)
-        return [{"rule": rule, "passed": passed, "exempt": rule in exempt} for rule, passed, _ in rules]
+    def gate(self, body: str, *, media: int = 0, exempt: tuple[str, ...] = (), path: Path = Path.REPLY) -> list[dict[str, Any]]:
+        """The one send gate (MSG-1): every rule's answer as stored with a message; raises SendRefused with the first no."""
+        return judge(self, clean_body(body), media=media, path=path, exempt=exempt).require().stored()
 
     @staticmethod
     def compose(
@@ -151,19 +133,41 @@ class Replying(Locking, Archiving):
         if address == inbox.phone:
             raise Refused("That is this inbox’s own number.", field="to")
         contact = Contact.at(inbox.account_id, address)
+        attend(by, contact.owner)
+        by.require(Permission.CONVERSATIONS_COMPOSE, on=inbox)
         conversation = Conversation.find_or_open(inbox, contact, address, archived=True)
         repeated = conversation._posted(nonce)
         if repeated:
             return repeated
+        if inbox.double_opt_in and OptInRequest.missing(inbox, address, Allowed.read(inbox, address)) == "ask":
+            return conversation._ask_first(body, by=by, nonce=nonce, uploads=uploads)
         mine = conversation.lock_holder()
         held = conversation.acquire(by=by)
         if held is None:
             other = conversation.lock_holder()
             raise Refused(f"{other.holder.name if other else 'A teammate'} is replying to {contact.name} right now.", field="to")
-        message = conversation.reply(body, by=by, fence=held.fence, seen=conversation.last_inbound_id, nonce=nonce, uploads=uploads)
+        message = conversation.reply(body, by=by, fence=held.fence, seen=conversation.last_inbound_id, nonce=nonce, uploads=uploads, keep_draft=True, path=Path.COMPOSE)
         if mine is None or mine.fence != held.fence:  # they were not in it on another page
             conversation.release(by=by, fence=held.fence)
         return message
+
+    def _ask_first(self, body: str, *, by: Member, nonce: str | None, uploads: list[Attachment] | None, path: Path = Path.COMPOSE) -> Message:
+        """The question for an opt-in in place of our first text, which stays the writer's draft; returns the question."""
+        if uploads:
+            raise Refused(f"{self.contact.name} is asked for a YES first. Send the pictures once they have said it.", field="media")
+        judge(self, clean_body(self._signed(body, by)), path=path, exempt=("opt_in",)).require()
+        text = self.inbox.opt_in_request or OPT_IN_REQUEST.format(name=self.inbox.account.name)
+        judgement = judge(self, text, path=Path.OPT_IN, exempt=("opt_in",)).require()
+        message = self._write("auto", text, by=None, nonce=nonce, judgement=judgement, path=Path.OPT_IN, uploads=None, exempt=("opt_in",))
+        OptInRequest.note(message, self.inbox, self.address)
+        Draft.put(self, body, by=by)
+        Event.record("consent.asked", account=self.account_id, by=by, conversation=self, message=message.id)  # type: ignore[arg-type]
+        return message
+
+    def _with_way_out(self, text: str, path: Path) -> str:
+        """The text, with how to opt out when it is the first of a conversation that we start."""
+        starts = path in (Path.COMPOSE, Path.BULK) and not self.last_message_id and self.inbox.append_opt_out
+        return f"{text}\n{WAY_OUT}" if starts and text and "reply stop" not in text.casefold() else text
 
     def inbound_after(self, seen: int) -> int:
         """How many texts came in after the message with id `seen`."""
@@ -185,8 +189,23 @@ class Replying(Locking, Archiving):
         return db.session.scalar(sa.select(Message).where(Message.conversation_id == self.id, Message.nonce == nonce))
 
     def _signed(self, body: str, by: Member) -> str:
+        """The text as it leaves: with what ends this member's texts here, in plain characters where the inbox wants them."""
         body = clean_body(body)
-        return f"{body} - {by.name.split()[0]}" if self.inbox.sign_texts and body else body
+        text = f"{body}{self.text_ending(by)}" if body else body
+        return cheaper(text) if self.inbox.plain_texts else text
+
+    def text_ending(self, by: Member) -> str:
+        """What is added to each text of this member; empty where nothing is."""
+        return by.text_ending() if self.inbox.sign_texts else ""
+
+    @staticmethod
+    def first_text_ending(inbox: Inbox, address: str | None, by: Member) -> str:
+        """What is added to a text this member composes from `inbox`, and how to opt out where it would be the first to that address."""
+        from inbox.models.conversation import Conversation
+
+        ending = by.text_ending() if inbox.sign_texts else ""
+        written = sa.select(Conversation.id).where(Conversation.inbox_id == inbox.id, Conversation.address == address, Conversation.last_message_id > 0)
+        return f"{ending}\n{WAY_OUT}" if inbox.append_opt_out and db.session.scalar(written.limit(1)) is None else ending
 
     def _write(
         self,
@@ -195,22 +214,24 @@ class Replying(Locking, Archiving):
         *,
         by: Member | None,
         nonce: str | None,
-        verdict: list[dict[str, Any]],
+        judgement: Judgement,
+        path: Path,
         uploads: list[Attachment] | None,
         exempt: tuple[str, ...] = (),
+        keep_draft: bool = False,
     ) -> Message:
         message = Message(
             account_id=self.account_id, conversation_id=self.id, inbox_id=self.inbox_id, kind=kind, author_id=by.id if by else None, body=body,
-            state="queued", nonce=_short(nonce), verdict=verdict, segments=phones.segments(body).segments or 1,
+            state="queued", nonce=_short(nonce), verdict=judgement.stored(), path=str(path), segments=phones.segments(body).segments or 1,
         ).save()
         for position, upload in enumerate(uploads or []):
             upload.message_id, upload.position = message.id, position
             db.session.add(upload)
-        Dispatch.queue(message, exempt)
+        Dispatch.queue(message, exempt, until=judgement.until)
         self.touch(message)
         if kind == "out":
             self.unread, self.failed = False, False
-        if by:
+        if by and not keep_draft:
             self._drop_draft(by, "reply")
         db.session.flush()
         message.changed()
@@ -218,8 +239,6 @@ class Replying(Locking, Archiving):
         return message
 
     def _drop_draft(self, by: Member, kind: str) -> None:
-        from inbox.models.draft import Draft
-
         Draft.drop(self, by, kind)
 
     def touch(self, message: Message) -> None:
