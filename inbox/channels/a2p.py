@@ -44,6 +44,13 @@ USE_CASES = (
     UseCase("SWEEPSTAKE", "Sweepstakes", "Prize draws.", needs_review=True),
 )
 
+# What a campaign may send by the score of its business: at least that score, segments a second over the three big carriers, segments a day, tier.
+_RATES = ((75, 225.0, 200_000, "TOP"), (50, 120.0, 40_000, "HIGH_MID"), (1, 12.0, 2_000, "LOW"))
+_LOW_VOLUME = (3.75, 2_000, "LOW")
+_ALONE = (1.0, 1_000, "SOLE_PROPRIETOR")
+TIERS: dict[str, int | None] = {"TOP": 200_000, "HIGH_MID": 40_000, "LOW_MID": 10_000, "LOW": 2_000, "UNCAPPED": None}
+CARRIERS = 3  # the big ones; each takes a third of the rate
+
 _EMAIL = re.compile(r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$")
 _EIN = re.compile(r"^\d{2}-?\d{7}$")
 _ZIP = re.compile(r"^\d{5}(-\d{4})?$")
@@ -51,8 +58,24 @@ _LINK = re.compile(
     r"https?://\S|\bwww\.\S|\b[a-z0-9-]+\.(?:com|net|org|io|co|us|info|biz|app|shop|ly|me)\b", re.IGNORECASE
 )
 _PHONE = re.compile(r"(?<![\w.])(?:\+?1[\s.-]?)?\(?[2-9]\d{2}\)?[\s.-]?\d{3}[\s.-]?\d{4}(?!\d)")
+_BRACKET_LINK = re.compile(r"\[[^\]]*\b(link|url|website)\b[^\]]*\]", re.IGNORECASE)
+_BRACKET_PHONE = re.compile(r"\[[^\]]*\b(phone|number to call)\b[^\]]*\]", re.IGNORECASE)
 _OPT_OUT = re.compile(r"\b(stop|opt[\s-]?out|unsubscribe|end|quit|cancel)\b", re.IGNORECASE)
 _KEYWORD = re.compile(r"^[A-Za-z0-9]+$")
+# What reviewers look for in how people agree to texts.
+_METHOD = re.compile(
+    r"\b(opt(s|ed|ing)?[\s-]?in|consents?|consented|agrees?|agreed|sign(s|ed|ing)?[\s-]up|subscribes?|subscribed|check(s|ed)?[\s-]?box|check(s|ed)? a box|ticks?|ticked|"
+    r"texts? (us|our|the|start|join)|texting (us|our|the|start|join)|asks?|asked|gives? (us|their)|tells?|told|fills?|filled|form)\b", re.IGNORECASE,
+)
+_FREQUENCY = re.compile(
+    r"\bfrequency\b|\bhow often\b|\b(texts?|messages?|msgs?|times?)\s*(per|a|each|every|/)\s*(day|week|month|year|order|visit|appointment)\b|\b(daily|weekly|monthly)\b|"
+    r"\b(one|once|only|each)[\s-](time|per|a)\b|\bonly (when|as|if)\b|\brecurring\b", re.IGNORECASE,
+)
+_RATES_APPLY = re.compile(r"\brates?\b[^.]{0,20}\b(may|might|can|could|will)?\s*apply", re.IGNORECASE)
+_PROMOTION = re.compile(r"\b\d+ ?% off\b|\b(discount|coupon|promo code|sale ends|flash sale|special offer|limited time)\b", re.IGNORECASE)
+_CODE = re.compile(r"\b\d{4,8}\b|\bcode\b|\[[^\]]*(code|pin|otp)[^\]]*\]", re.IGNORECASE)
+_STAFF = re.compile(r"\b(staff|employees|coworkers|colleagues|team members)\b[^.]*\b(text|message|chat)\w* (with )?(each other|one another)\b", re.IGNORECASE)
+_OFFERS = frozenset({"MARKETING", "MIXED", "LOW_VOLUME", "SWEEPSTAKE"})
 # Words that end or join company names; a sample may leave them out.
 _SUFFIX = re.compile(r"[,.]|\b(inc|incorporated|llc|llp|ltd|limited|corp|corporation|company|co|the)\b", re.IGNORECASE)
 
@@ -100,6 +123,24 @@ def samples(form: Form) -> dict[str, str]:
     """The samples that were filled in, by field."""
     names = [f"sample_{number}" for number in range(1, 6)]
     return {name: text(form, name) for name in names if text(form, name)}
+
+
+def limits(
+    use_case: str, score: int | None, *, mps: float | None = None, tier: str = "", alone: bool = False, russell: bool = False, government: bool = False
+) -> dict[str, Any]:
+    """What an approved campaign may send, for RegistrationStatus.limits.
+
+    `mps` (segments a second over all carriers) and `tier` (of TIERS) are what the carriers said; what they did not say follows from the score.
+    """
+    if alone:
+        rate, cap, named = _ALONE
+    elif use_case == "LOW_VOLUME" or not (score or russell or government):
+        rate, cap, named = _LOW_VOLUME
+    else:
+        best = russell or government
+        rate, cap, named = next((row[1:] for row in _RATES if best or (score or 0) >= row[0]), _RATES[-1][1:])
+    daily: int | None = None if government and not alone and not tier and use_case != "LOW_VOLUME" else TIERS.get(tier, cap)
+    return {"mps": mps if mps else rate, "daily_cap": daily, "score": score, "tier": tier or named}
 
 
 def _missing(form: Form, names: Iterable[str]) -> list[Issue]:
@@ -193,21 +234,54 @@ def _check_samples(form: Form) -> list[Issue]:
 
 
 def _check_flags(form: Form) -> list[Issue]:
+    """Whether the switches for links and numbers say what the samples show; [link] and [phone] stand for one."""
     joined = "\n".join(samples(form).values())
+    linked, called = bool(_LINK.search(joined) or _BRACKET_LINK.search(joined)), bool(_PHONE.search(joined) or _BRACKET_PHONE.search(joined))
     issues = []
-    if _LINK.search(joined) and not yes(form, "has_embedded_links"):
+    if linked and not yes(form, "has_embedded_links"):
         issues.append(Issue("has_embedded_links", "flag", "A sample holds a link: say that texts hold links."))
-    if yes(form, "has_embedded_links") and joined and not _LINK.search(joined):
+    if yes(form, "has_embedded_links") and joined and not linked:
         issues.append(
             Issue("has_embedded_links", "flag", "No sample holds a link: add one to a sample or turn this off.")
         )
-    if _PHONE.search(joined) and not yes(form, "has_embedded_phone"):
+    if called and not yes(form, "has_embedded_phone"):
         issues.append(
             Issue("has_embedded_phone", "flag", "A sample holds a phone number: say that texts hold numbers.")
         )
-    if yes(form, "has_embedded_phone") and joined and not _PHONE.search(joined):
+    if yes(form, "has_embedded_phone") and joined and not called:
         message = "No sample holds a phone number: add one to a sample or turn this off."
         issues.append(Issue("has_embedded_phone", "flag", message))
+    return issues
+
+
+def advise(form: Form) -> list[Issue]:
+    """What reviewers often turn a campaign down for, at its field; guesses from words, so that none of it blocks."""
+    issues = []
+    flow, purpose, given = text(form, "message_flow"), text(form, "use_case"), samples(form)
+    if flow:
+        missing = [
+            words
+            for found, words in (
+                (_METHOD, "how people agree (a form, a box they tick, a keyword they text, what they are told at the desk)"),
+                (_FREQUENCY, "how often you text (“Message frequency varies”)"),
+                (_RATES_APPLY, "“Message and data rates may apply”"),
+            )
+            if not found.search(flow)
+        ]
+        if missing:
+            listed = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
+            issues.append(Issue("message_flow", "flow", f"Reviewers look for {listed}."))
+    if _STAFF.search(text(form, "description")):
+        issues.append(Issue("description", "staff", "Texts among staff can’t be registered. Describe what you text your customers."))
+    seen: dict[str, str] = {}
+    for name, sample in given.items():
+        if twin := seen.get(sample.casefold()):
+            issues.append(Issue(name, "same", f"This is the same as sample {twin[-1]}. Show another text you send."))
+        elif _PROMOTION.search(sample) and purpose and purpose not in _OFFERS:
+            issues.append(Issue(name, "purpose", "This reads like an offer, which the purpose you chose does not cover. Choose “Mixed” or “Marketing”, or leave it out."))
+        seen.setdefault(sample.casefold(), name)
+    if purpose == "2FA" and given and not any(map(_CODE.search, given.values())):
+        issues.append(Issue(next(iter(given)), "purpose", "Sign-in codes: show a text with a code, like “[code] is your code”."))
     return issues
 
 

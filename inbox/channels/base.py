@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -90,6 +90,7 @@ class Inbound:
     occurred_at: datetime | None
     keyword: Keyword | None
     raw: dict[str, Any]
+    answered: bool = False  # the provider has answered the keyword itself
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,21 @@ class RegistrationNotice:
 
 
 @dataclass(frozen=True)
+class Recording:
+    """What a caller said after the tone, still at the provider; seconds of sound."""
+
+    sid: str
+    url: str
+    seconds: int
+
+
+@dataclass(frozen=True)
 class CallNotice:
-    """A phone call; sender is empty when the caller hid the number, duration is in seconds."""
+    """News about a phone call; sender is empty when the caller hid the number, duration is in seconds.
+
+    `forward` says that it is about the number the call was put through to, not about the call itself. sender and to are both empty where the provider
+    does not repeat them. ref is our own id when the callback address carried it.
+    """
 
     dedupe: str
     call_sid: str
@@ -125,6 +139,23 @@ class CallNotice:
     to: str
     status: str
     duration: int | None
+    forward: bool = False
+    recording: Recording | None = None
+    outgoing: bool = False
+    ref: str | None = None
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A call to place: the phone of a member rings, and whoever answers is put through to `to`, who sees `sender`; both rings are in seconds."""
+
+    ref: str
+    sender: str
+    agent: str
+    to: str
+    seconds: int
+    dial_url: str
+    status_url: str
 
 
 Event = Inbound | Receipt | RegistrationNotice | CallNotice
@@ -144,11 +175,12 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class Sent:
-    """The provider has the text; segments is None while the provider does not know yet."""
+    """The provider has the text; segments and price (millionths of a dollar) are None while the provider does not know yet."""
 
     provider_id: str
     status: Status
     segments: int | None
+    price: int | None = None
 
 
 class ChannelError(Exception):
@@ -160,12 +192,17 @@ class ChannelError(Exception):
 
 
 class TemporaryFailure(ChannelError):
-    """Nothing was done: safe to try again, after retry_after seconds when the provider named a time."""
+    """Nothing was done: safe to try again, after retry_after seconds when the provider named a time, or `tomorrow` when the day's limit is used up."""
 
-    def __init__(self, reason: str, code: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, code: str | None = None, retry_after: float | None = None, tomorrow: bool = False) -> None:
         super().__init__(reason)
         self.code = code
         self.retry_after = retry_after
+        self.tomorrow = tomorrow
+
+
+class Doubtful(TemporaryFailure):
+    """The provider says it failed, but by a fault of its own that may have come too late: look it up, then try again."""
 
 
 class PermanentFailure(ChannelError):
@@ -201,6 +238,18 @@ class Unreadable(ChannelError):
     """A provider's request that can't be understood."""
 
 
+LONGEST = {"sender": 40, "provider_id": 80, "call_sid": 80, "ref": 40, "error_code": 20}  # characters of a real number or id
+
+
+def fitting(events: list[Event]) -> list[Event]:
+    """The events as they are; Unreadable when a number or an id is longer than any real one, which no column could hold."""
+    for event in events:
+        for name, longest in LONGEST.items():
+            if len(getattr(event, name, None) or "") > longest:
+                raise Unreadable(f"The request’s {name.replace('_', ' ')} is too long to be a real one.")
+    return events
+
+
 @dataclass(frozen=True)
 class AvailableNumber:
     """A number that can be bought; monthly_cents is in US cents."""
@@ -220,6 +269,17 @@ class OwnedNumber:
 
     sid: str
     e164: str
+
+
+@dataclass(frozen=True)
+class NumberAddresses:
+    """Which addresses a number of ours calls at the provider; empty ones are not set."""
+
+    sid: str
+    e164: str
+    sms_url: str
+    voice_url: str
+    status_url: str
 
 
 class BrandForm(TypedDict, total=False):
@@ -267,20 +327,31 @@ class CampaignForm(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing wrong with a registration; field is one of our form fields, or None when it is about the whole."""
+    """One thing wrong with a registration; field is one of our form fields, or None when it is about the whole, change what to do about it."""
 
     field: str | None
     code: str
     message: str
+    change: str = ""
+
+    @property
+    def words(self) -> str:
+        return f"{self.message} {self.change}".strip()
 
 
 @dataclass(frozen=True)
 class RegistrationStatus:
-    """Where a registration is, in our words and the provider's."""
+    """Where a registration is, in our words and the provider's.
+
+    `limits` is what an approved campaign may send, empty while nobody knows: mps (float, segments a second over all carriers), daily_cap (int,
+    segments a day, or None for no cap), score (int of 100 or None) and tier (str). `done` names what the carriers accepted: profile, brand, campaign.
+    """
 
     state: RegistrationState
     provider_state: str
     issues: tuple[Issue, ...] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    done: frozenset[str] = frozenset()
 
 
 # Every id made at the provider on the way to a brand, by step, so that a broken submission can go on; "brand" is last.
@@ -307,11 +378,12 @@ class Credentials:
     messaging_base: str
     trusthub_base: str
     trusted_origins: tuple[str, ...] = ()
+    hook_key: str = field(default="", repr=False)  # signs the addresses we hand out, where the provider signs nothing itself
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What the channel can carry; sizes in bytes, text_limit in characters."""
+    """What the channel can carry; sizes in bytes, text_limit in characters. What is not declared is what a full-service carrier does."""
 
     text_limit: int
     segmented: bool
@@ -321,13 +393,27 @@ class Capabilities:
     can_initiate: bool
     receipts: frozenset[str]
     handles_optout: bool
+    needs_registration: bool = True  # nothing may leave before the carriers approved the team (REG-3)
+    numbers: bool = True  # numbers are searched, bought and given back there
+    calls: bool = True  # a number can ring
+    charged: bool = True  # a text costs something of the balance
+    lookup: bool = True  # can tell whether a text that got no answer went out
+    max_file_bytes: int = 0  # of a file that is no picture
+    max_total_bytes: int = 0  # of all files of a text together
 
 
 class Channel(Protocol):
-    """What the rest of the product may ask of an adapter for texts."""
+    """What the rest of the product may ask of an adapter for texts; hooks are the kinds of requests it takes and by which methods."""
 
     key: str
+    kind: str
+    label: str
     caps: Capabilities
+    hooks: Mapping[str, frozenset[str]]
+
+    def meant_for(self, credentials: Credentials, request: RawRequest) -> bool: ...
+
+    def knows(self, code: str) -> bool: ...
 
     def verify(self, credentials: Credentials, request: RawRequest, public_url: str) -> bool: ...
 
@@ -335,10 +421,24 @@ class Channel(Protocol):
 
     def ack(self, kind: str) -> tuple[int, str, bytes]: ...
 
+    def check(self, credentials: Credentials) -> Issue | None: ...
+
+    def probe(self, credentials: Credentials, hook: str, nonce: str) -> RawRequest: ...
+
+    def price(self, to: str, segments: int, files: int) -> int: ...
+
     def send(self, credentials: Credentials, outgoing: Outgoing) -> Sent: ...
 
-    def find(self, credentials: Credentials, outgoing: Outgoing, since: datetime) -> Sent | None: ...
+    def find(self, credentials: Credentials, outgoing: Outgoing, since: datetime, known: Collection[str] = ()) -> Sent | None: ...
 
     def fetch_media(self, credentials: Credentials, url: str) -> tuple[bytes, str]: ...
 
     def explain(self, code: str | None) -> str: ...
+
+
+class Gateway(Channel, Protocol):
+    """What an account brings itself: it must be told where to call us."""
+
+    def inbound_url(self, credentials: Credentials, hook: str) -> str: ...
+
+    def example(self, credentials: Credentials, hook: str) -> str: ...

@@ -12,7 +12,8 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, cast
@@ -20,44 +21,60 @@ from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit, urlunspl
 from xml.sax.saxutils import escape, quoteattr
 
 from inbox import net, phone
-from inbox.channels import a2p, twilio_codes
+from inbox.channels import a2p, prices, twilio_codes
 from inbox.channels.base import (
     AccountProblem,
     AvailableNumber,
     BrandRef,
     CallNotice,
     Capabilities,
+    ChannelError,
     Credentials,
+    Doubtful,
     Event,
     Inbound,
     Issue,
     Keyword,
     Media,
+    NumberAddresses,
     NumberTaken,
     Outgoing,
     OwnedNumber,
     PermanentFailure,
     RawRequest,
     Receipt,
+    Recording,
     RegistrationNotice,
     RegistrationState,
     RegistrationStatus,
+    Ring,
     Sent,
     Status,
     TemporaryFailure,
     Uncertain,
     Unreadable,
     UseCase,
+    fitting,
 )
 from inbox.channels.twilio_codes import explain
+from inbox.channels.twilio_refusals import REFUSALS
 
 Fields = list[tuple[str, str]]
 Form = Mapping[str, Any]
 
 SEND_TIMEOUT = 15.0
+CHECK_TIMEOUT = 5.0
 MEDIA_TIMEOUT = 30.0
-MEDIA_BYTES = 5 * 1024 * 1024
+MEDIA_BYTES = 5 * 1024 * 1024  # a picture, and a whole text with everything in it
+FILE_BYTES = 500 * 1024  # any other file
+MEDIA_TYPES = frozenset(
+    {
+        *("image/jpeg", "image/png", "image/gif", "audio/mpeg", "audio/mp4", "audio/ogg", "audio/amr", "video/mp4", "video/webm", "video/quicktime"),
+        *("video/3gpp", "video/3gpp2", "text/vcard", "application/pdf"),
+    }
+)
 LIST_PAGES = 10
+CLOCKS_DIFFER = timedelta(seconds=5)  # the carrier's from ours; it keeps whole seconds
 LOCAL_CENTS, TOLL_FREE_CENTS = 115, 215  # the list price per month in the US
 TOLL_FREE = frozenset({"800", "833", "844", "855", "866", "877", "888"})
 
@@ -121,6 +138,7 @@ _INDUSTRIES = {
     "POSTAL": "TRANSPORTATION",
     "PROFESSIONAL": "PROFESSIONAL_SERVICES",
 }
+_ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
 _EMPTY_TWIML = b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
 
@@ -136,8 +154,8 @@ def _moment(value: object) -> datetime | None:
 
 
 def _without_nul(value: str) -> str:
-    """Text a database can keep: NUL is the one character it can't."""
-    return value.replace("\x00", "�")
+    """Text a database can keep: without NUL, and without half of a pair (JSON can say both)."""
+    return value.replace("\x00", "�").encode("utf-8", "replace").decode()
 
 
 # -- requests ----------------------------------------------------------------------------------------------------
@@ -169,7 +187,7 @@ def _request(
 
 def _retry_after(response: net.Response) -> float | None:
     value = response.headers.get("retry-after", "").strip()
-    return float(value) if value.isdigit() else None
+    return float(value) if value.isascii() and value.isdigit() else None
 
 
 def _failure(response: net.Response, method: str) -> Exception:
@@ -180,13 +198,15 @@ def _failure(response: net.Response, method: str) -> Exception:
     told = str(answer.get("message") or "").strip()
     known = code in twilio_codes.WORDS
     reason = explain(code) if known else told or f"The carrier answered with status {response.status}."
+    if method == "POST" and code is not None and response.status >= 500 and response.status != 503:
+        return Doubtful(explain("20500"), code, _retry_after(response))  # the carrier gave up, but does not say how far it came
     if response.status == 429 or response.status == 503 or code in twilio_codes.TRY_LATER:
         fallback = "20429" if response.status == 429 else "20503"
-        return TemporaryFailure(reason if known else explain(fallback), code or fallback, _retry_after(response))
+        return TemporaryFailure(reason if known else explain(fallback), code or fallback, _retry_after(response), tomorrow=code in twilio_codes.DAILY_CAP)
     if response.status >= 500:
-        # An error object says the carrier gave up; anything else may come from a gateway after it went through.
-        if code is not None or method != "POST":
+        if method != "POST":
             return TemporaryFailure(explain("20500"), code or "20500", _retry_after(response))
+        # No error object: it may come from a gateway after the request went through.
         return Uncertain(f"The carrier answered with status {response.status}.")
     if response.status in (401, 403) or code in twilio_codes.ACCOUNT:
         return AccountProblem(explain(code or "20003"), code or "20003")
@@ -237,11 +257,11 @@ def _events(credentials: Credentials, path: str) -> str:
     return f"{base}/v1/{path}"
 
 
-def _rows(credentials: Credentials, url: str, key: str) -> Iterator[dict[str, Any]]:
+def _rows(credentials: Credentials, url: str, key: str, timeout: float = net.TIMEOUT) -> Iterator[dict[str, Any]]:
     """The items of a list over its pages; pages elsewhere than on the list's own host are not followed."""
     home = urlsplit(url)
     for _ in range(LIST_PAGES):
-        answer = _call(credentials, "GET", url)
+        answer = _call(credentials, "GET", url, timeout=timeout)
         rows = answer.get(key)
         yield from (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
         meta = answer.get("meta")
@@ -298,26 +318,46 @@ def _integer(value: str | None) -> int | None:
     return int(value) if value and value.isascii() and value.isdigit() and len(value) < 10 else None
 
 
-def _call_notice(fields: dict[str, str]) -> list[Event]:
-    if "RecordingSid" in fields or "TranscriptionSid" in fields:
+def _call_notice(request: RawRequest, fields: dict[str, str]) -> list[Event]:
+    if "TranscriptionSid" in fields:
         return []  # never asked for, so nothing waits for it
-    sid, dial = fields["CallSid"], fields.get("DialCallStatus")
-    status = dial or fields.get("CallStatus") or ""
+    sid, dial, parent = fields["CallSid"], fields.get("DialCallStatus"), fields.get("ParentCallSid")
+    recording = _recording(fields)
+    if "RecordingSid" in fields and recording is None and not dial:
+        return []  # the file is not there yet, or it holds nothing
+    status = dial or fields.get("CallStatus") or ("completed" if recording else "")
     if not status:
         raise Unreadable("The call has no status.")
     duration = fields.get("DialCallDuration") if dial else fields.get("CallDuration")
     sender = _number(fields.get("From") or fields.get("Caller") or "")
-    hidden = sender in HIDDEN_CALLERS or not any(char.isdigit() for char in sender)
+    hidden = parent or sender in HIDDEN_CALLERS or not any(char.isdigit() for char in sender)
+    refs = parse_qs(urlsplit(request.url).query).get("ref")
+    if recording:
+        dedupe = f"{sid}:recording:{recording.sid}"
+    else:
+        dedupe = f"{sid}:dial:{status}" if dial else f"{sid}:{status}"
     return [
         CallNotice(
-            dedupe=f"{sid}:dial:{status}" if dial else f"{sid}:{status}",
-            call_sid=sid,
+            dedupe=dedupe,
+            call_sid=parent or sid,
             sender="" if hidden else sender,
-            to=_number(fields.get("To") or fields.get("Called") or ""),
+            to="" if parent else _number(fields.get("To") or fields.get("Called") or ""),
             status=status,
             duration=_integer(duration),
+            forward=bool(dial or parent),
+            recording=recording,
+            outgoing=fields.get("Direction", "").startswith("outbound") and not parent,
+            ref=refs[0] if refs else None,
         )
     ]
+
+
+def _recording(fields: dict[str, str]) -> Recording | None:
+    """The finished recording a request brings; None while there is none, or when nothing was said."""
+    sid, url, seconds = fields.get("RecordingSid"), fields.get("RecordingUrl"), _integer(fields.get("RecordingDuration"))
+    if not sid or not url or not seconds or fields.get("RecordingStatus") != "completed":
+        return None
+    return Recording(sid, url, seconds)
 
 
 def _receipt(request: RawRequest, sid: str, fields: dict[str, str], status: str) -> Receipt:
@@ -364,6 +404,7 @@ def _inbound(sid: str, fields: dict[str, str]) -> Inbound:
         occurred_at=None,
         keyword=keyword,
         raw=dict(fields),
+        answered=bool(told),
     )
 
 
@@ -412,17 +453,42 @@ def _registration_issues(answer: Mapping[str, Any]) -> tuple[Issue, ...]:
         if not isinstance(error, dict):
             continue
         code = str(error.get("error_code") or error.get("code") or "")
-        message = explain(code) if code in twilio_codes.WORDS else str(error.get("description") or explain(code))
+        known = REFUSALS.get(code)
+        message = known.sentence if known else str(error.get("description") or explain(code))
         names = error.get("fields")
-        fields = [a2p.our_field(str(name)) for name in names] if isinstance(names, list) and names else [None]
-        issues += [Issue(field, code, message) for field in dict.fromkeys(fields)]
+        named = [a2p.our_field(str(name)) for name in names] if isinstance(names, list) else []
+        fields: list[str | None] = [field for field in named if field] or [known.field if known else None]
+        issues += [Issue(field, code, message, known.change if known else "") for field in dict.fromkeys(fields)]
     feedback = answer.get("brand_feedback")
     if not issues and isinstance(feedback, list):
-        message = "This does not match the official records."
-        issues += [Issue(a2p.our_field(str(name)), str(name), message) for name in feedback]
+        for name in map(str, feedback):
+            known = REFUSALS.get(name)
+            field, message, change = known or (a2p.our_field(name), "This does not match the official records.", "")
+            issues.append(Issue(field, name, message, change))
     if not issues and (reason := answer.get("failure_reason")):
         issues.append(Issue(None, "", str(reason)))
     return tuple(issues)
+
+
+def _limits(brand: Mapping[str, Any], campaign: Mapping[str, Any]) -> dict[str, Any]:
+    """What a verified campaign may send: the carriers' numbers where they are told, else what follows from the brand's score.
+
+    AT&T's number is for one carrier; class T stands for 1.25 and is told in whole numbers, so that it follows from the table.
+    """
+    rates = campaign.get("rate_limits")
+    told = {name: rates.get(name) if isinstance(rates, dict) else None for name in ("att", "tmobile")}
+    att, tmobile = ({} if not isinstance(row, dict) else row for row in told.values())
+    mps, score = att.get("mps"), brand.get("brand_score")
+    each = float(mps) if isinstance(mps, int | float) and 0 < mps < 100_000 and att.get("msg_class") != "T" else None
+    return a2p.limits(
+        str(campaign.get("us_app_to_person_usecase") or ""),
+        score if isinstance(score, int) and 0 <= score <= 100 else None,
+        mps=each * a2p.CARRIERS if each else None,
+        tier=str(tmobile.get("brand_tier") or "").upper()[:20],
+        alone=brand.get("brand_type") == "SOLE_PROPRIETOR",
+        russell=brand.get("russell_3000") is True,
+        government=brand.get("government_entity") is True,
+    )
 
 
 def _evaluation_issues(answer: Mapping[str, Any]) -> tuple[Issue, ...]:
@@ -679,16 +745,31 @@ class _BrandSteps:
             _call(self.credentials, "POST", _messaging(self.credentials, f"a2p/BrandRegistrations/{sid}"), [])
 
 
+def _response(verbs: str) -> bytes:
+    return f'<?xml version="1.0" encoding="UTF-8"?><Response>{verbs}</Response>'.encode()
+
+
+def _dial(to: str, caller_id: str, action_url: str, seconds: int, progress_url: str) -> str:
+    attributes = f"action={quoteattr(action_url)} callerId={quoteattr(caller_id)}"
+    progress = f' statusCallback={quoteattr(progress_url)} statusCallbackEvent="answered"' if progress_url else ""
+    return f'<Dial {attributes} answerOnBridge="true" timeout="{seconds}"><Number{progress}>{escape(to)}</Number></Dial>'
+
+
 class Twilio:
     """The adapter for texts."""
 
     key = "sms"
+    kind = "twilio"
+    label = "Twilio"
+    hooks = dict.fromkeys(("messages", "status", "voice", "dial", "recording", "call", "events"), frozenset({"POST"}))
     caps = Capabilities(
         text_limit=1600,
         segmented=True,
-        media_types=frozenset({"image/jpeg", "image/png", "image/gif"}),
+        media_types=MEDIA_TYPES,
         max_media=10,
         max_media_bytes=MEDIA_BYTES,
+        max_file_bytes=FILE_BYTES,
+        max_total_bytes=MEDIA_BYTES,
         can_initiate=True,
         receipts=frozenset({"sent", "delivered", "failed", "undelivered"}),
         handles_optout=True,
@@ -718,6 +799,10 @@ class Twilio:
             matches |= hmac.compare_digest(made, given)
         return intact and matches
 
+    def meant_for(self, credentials: Credentials, request: RawRequest) -> bool:
+        """Whether the account the body names, if it names one, is this one."""
+        return all(value == credentials.account_sid for name, value in request.form() if name == "AccountSid")
+
     def parse(self, request: RawRequest) -> list[Event]:
         """What a request tells, as events; unknown parameters are ignored, a body without sense is Unreadable.
 
@@ -733,14 +818,14 @@ class Twilio:
         if not fields:
             raise Unreadable("The request holds no fields.")
         if fields.get("CallSid"):
-            return _call_notice(fields)
+            return fitting(_call_notice(request, fields))
         sid = fields.get("MessageSid") or fields.get("SmsSid") or fields.get("SmsMessageSid")
         if not sid:
             raise Unreadable("The request names no message and no call.")
         status = (fields.get("MessageStatus") or fields.get("SmsStatus") or "").strip().lower()
         if status and status not in ("received", "receiving"):
-            return [_receipt(request, sid, fields, status)]
-        return [_inbound(sid, fields)]
+            return fitting([_receipt(request, sid, fields, status)])
+        return fitting([_inbound(sid, fields)])
 
     def ack(self, kind: str) -> tuple[int, str, bytes]:
         """The answer (status, content type, body) to a stored request: empty TwiML, or nothing for events."""
@@ -748,7 +833,43 @@ class Twilio:
             return 204, "text/plain", b""
         return 200, "text/xml; charset=utf-8", _EMPTY_TWIML
 
+    def probe(self, credentials: Credentials, hook: str, nonce: str) -> RawRequest:
+        """A harmless request signed as the provider signs, to try our own address with."""
+        body = urlencode([("AccountSid", credentials.account_sid), ("Nonce", nonce)]).encode()
+        request = RawRequest("POST", hook, {"content-type": "application/x-www-form-urlencoded"}, body)
+        made = hmac.new(credentials.auth_token.encode(), (hook + _signed_fields(request)).encode(), hashlib.sha1).digest()
+        return replace(request, headers={**request.headers, "x-twilio-signature": base64.b64encode(made).decode()})
+
+    def check(self, credentials: Credentials) -> Issue | None:
+        """What is wrong with the credentials, at the field it is wrong in; None when the carrier takes them and the account is active."""
+        if not _ACCOUNT_SID.fullmatch(credentials.account_sid):
+            return Issue("account_sid", "format", "The account SID starts with AC, followed by 32 digits and letters a to f. This one does not.")
+        try:
+            response = _request(credentials, "GET", _account(credentials, "").removesuffix("/") + ".json", timeout=CHECK_TIMEOUT)
+        except ChannelError as error:
+            return Issue("api_base", "unreachable", str(error))
+        answer = response.json()
+        told = answer if isinstance(answer, dict) else {}
+        code, status = str(told.get("code") or ""), str(told.get("status") or "")
+        if code == "20005" or status in ("suspended", "closed"):
+            return Issue(None, "suspended", f"The carrier account is {status or 'not active'}. Nothing can be sent until that is settled with the carrier.")
+        if response.status == 404:
+            return Issue("account_sid", "unknown", "The carrier does not know this account SID.")
+        if response.status in (401, 403):
+            return Issue("auth_token", "auth", "The carrier does not accept the auth token for this account SID. It may have been replaced, or belong to another account.")
+        if response.status in (429, 503):
+            return Issue("api_base", "busy", "The carrier is too busy to answer. Try again in a minute.")
+        if response.status != 200 or not told.get("sid"):
+            return Issue("api_base", "address", f"A server answers with status {response.status}, but not as the carrier does.")
+        if told["sid"] != credentials.account_sid:
+            return Issue("account_sid", "other", "The auth token belongs to another account than this SID.")
+        return None
+
     # -- texts --
+
+    def price(self, to: str, segments: int, files: int) -> int:
+        """What the carrier charges for a text, in millionths of a dollar, before it says so itself."""
+        return prices.price(to, segments, files)
 
     def send(self, credentials: Credentials, outgoing: Outgoing) -> Sent:
         """Hand a text to the carrier, once: Uncertain means it may be on its way, so look with find first."""
@@ -764,27 +885,27 @@ class Twilio:
     def _sent(self, answer: Mapping[str, Any]) -> Sent:
         count = _integer(str(answer.get("num_segments") or ""))
         status = STATUSES.get(str(answer.get("status")), Status.QUEUED)
-        return Sent(_sid(answer), status, count or None)
+        return Sent(_sid(answer), status, count or None, prices.told(answer))
 
-    def find(self, credentials: Credentials, outgoing: Outgoing, since: datetime) -> Sent | None:
-        """The text the carrier took since then, if it did: same sender, recipient, words and number of files.
+    def find(self, credentials: Credentials, outgoing: Outgoing, since: datetime, known: Collection[str] = ()) -> Sent | None:
+        """The first text the carrier took since then, if it did: same sender, recipient, words and number of files; `known` are ids of other texts.
 
         No date filter goes to the carrier: it compares the sending date, which a waiting text does not have yet.
         """
         query = urlencode({"To": outgoing.to, "From": outgoing.sender, "PageSize": "100"})
-        earliest = since.replace(microsecond=0) - timedelta(seconds=1)  # the carrier keeps whole seconds
+        earliest = since.replace(microsecond=0) - CLOCKS_DIFFER
         found: dict[str, Any] | None = None
         for row in _rows(credentials, _account(credentials, f"Messages.json?{query}"), "messages"):
             created = _moment(row.get("date_created"))
             if created is not None and created < earliest:
                 break
-            if self._matches(row, outgoing):
+            if self._matches(row, outgoing) and row.get("sid") not in known:
                 found = row
         return self._sent(found) if found else None
 
     def _matches(self, row: Mapping[str, Any], outgoing: Outgoing) -> bool:
         return (
-            str(row.get("direction", "")).startswith("outbound")
+            row.get("direction") == "outbound-api"
             and row.get("to") == outgoing.to
             and row.get("from") == outgoing.sender
             and str(row.get("body") or "").strip() == outgoing.text.strip()
@@ -891,7 +1012,20 @@ class Twilio:
     ) -> None:
         """Point a number of ours at these addresses."""
         url = _account(credentials, f"IncomingPhoneNumbers/{quote(number_sid)}.json")
-        _call(credentials, "POST", url, self._hooks(sms_url, voice_url, status_url))
+        none_instead = [("SmsApplicationSid", ""), ("VoiceApplicationSid", "")]  # an application would answer in our place
+        _call(credentials, "POST", url, [*none_instead, *self._hooks(sms_url, voice_url, status_url)])
+
+    def number_addresses(self, credentials: Credentials) -> list[NumberAddresses]:
+        """Which addresses the account's numbers call; one that an application answers for calls none of ours."""
+        rows = _rows(credentials, _account(credentials, "IncomingPhoneNumbers.json?PageSize=1000"), "incoming_phone_numbers", CHECK_TIMEOUT)
+        return [
+            NumberAddresses(
+                sid=_sid(row), e164=str(row.get("phone_number") or ""), sms_url="" if row.get("sms_application_sid") else str(row.get("sms_url") or ""),
+                voice_url="" if row.get("voice_application_sid") or row.get("trunk_sid") else str(row.get("voice_url") or ""),
+                status_url=str(row.get("status_callback") or ""),
+            )
+            for row in rows
+        ]
 
     def release_number(self, credentials: Credentials, number_sid: str) -> None:
         """Give a number back; one that is gone already is fine."""
@@ -963,13 +1097,16 @@ class Twilio:
     def submit_campaign(self, credentials: Credentials, service_sid: str, brand_sid: str, campaign: Form) -> str:
         """Register what the texts of a messaging service are for.
 
-        A service has one campaign: one that exists already is returned, corrected first when it was turned down.
+        A service has one campaign: one that exists already is returned, corrected first when it was turned down; one that ended makes room.
         """
         url = self._campaigns(credentials, service_sid)
         for row in _rows(credentials, url, "compliance"):
-            if row.get("campaign_status") == "FAILED":
+            state = _CAMPAIGN_STATES.get(str(row.get("campaign_status") or ""))
+            if state == "rejected":
                 return self.resubmit_campaign(credentials, service_sid, _sid(row), campaign)
-            return _sid(row)
+            if state != "expired":
+                return _sid(row)
+            _call(credentials, "DELETE", f"{url}/{quote(_sid(row))}")
         fields = [
             ("BrandRegistrationSid", brand_sid),
             ("UsAppToPersonUsecase", a2p.text(campaign, "use_case")),
@@ -992,17 +1129,28 @@ class Twilio:
         brand = self._brand(credentials, refs["brand"])
         told = str(brand.get("status") or "")
         state = _BRAND_STATES.get(told, "in_review")
-        issues = _registration_issues(brand) if state == "rejected" else ()
+        issues = _registration_issues(brand) if state in ("rejected", "suspended") else ()
         if state != "approved":
-            return RegistrationStatus(state, f"brand {told.lower()}", issues)
+            done = self._profile_done(credentials, refs) if state in ("submitted", "in_review") else frozenset()
+            return RegistrationStatus(state, f"brand {told.lower()}", issues, done=done)
+        done = frozenset({"profile", "brand"})
         if not refs.get("campaign"):
-            return RegistrationStatus("in_review", "brand approved")
+            return RegistrationStatus("in_review", "brand approved", done=done)
         url = f"{self._campaigns(credentials, refs['service'])}/{quote(refs['campaign'])}"
         campaign = _call(credentials, "GET", url)
         told = str(campaign.get("campaign_status") or "")
         state = _CAMPAIGN_STATES.get(told, "in_review")
         issues = _registration_issues(campaign) if state in ("rejected", "suspended") else ()
-        return RegistrationStatus(state, f"campaign {told.lower()}", issues)
+        if state != "approved":
+            return RegistrationStatus(state, f"campaign {told.lower()}", issues, done=done)
+        return RegistrationStatus(state, f"campaign {told.lower()}", issues, _limits(brand, campaign), done | {"campaign"})
+
+    def _profile_done(self, credentials: Credentials, refs: Mapping[str, str]) -> frozenset[str]:
+        """Whether the business profile is accepted, while the brand is not."""
+        if not (sid := refs.get("profile")):
+            return frozenset()
+        profile = _call(credentials, "GET", _trusthub(credentials, f"CustomerProfiles/{quote(sid)}"))
+        return frozenset({"profile"}) if profile.get("status") == "twilio-approved" else frozenset()
 
     def subscribe_registration_events(self, credentials: Credentials, url: str) -> str:
         """Have decisions about brands and campaigns posted to the address; asking twice changes nothing."""
@@ -1030,17 +1178,49 @@ class Twilio:
         """What is wrong with a campaign, before anybody is asked."""
         return a2p.check_campaign(form)
 
+    def advise(self, form: Form) -> list[Issue]:
+        """What reviewers often turn a campaign down for; it may be sent all the same."""
+        return a2p.advise(form)
+
     # -- calls and words --
 
-    def forward_twiml(self, forward_to: str, caller_id: str, action_url: str) -> bytes:
-        """The answer to a call: ring that number for 20 seconds, then tell action_url how it went."""
-        attributes = f"action={quoteattr(action_url)} callerId={quoteattr(caller_id)}"
-        dial = f'<Dial {attributes} answerOnBridge="true" timeout="20"><Number>{escape(forward_to)}</Number></Dial>'
-        return f'<?xml version="1.0" encoding="UTF-8"?><Response>{dial}</Response>'.encode()
+    def forward_twiml(self, forward_to: str, caller_id: str, action_url: str, seconds: int = 20, progress_url: str = "") -> bytes:
+        """The answer to a call: ring that number for so long, tell progress_url when it is answered, and action_url how it went."""
+        return _response(_dial(forward_to, caller_id, action_url, seconds, progress_url))
 
     def greeting_twiml(self, text: str) -> bytes:
         """The answer to a call that is not forwarded: say the words and hang up."""
-        return f'<?xml version="1.0" encoding="UTF-8"?><Response><Say>{escape(text)}</Say><Hangup/></Response>'.encode()
+        return _response(f"<Say>{escape(text)}</Say><Hangup/>")
+
+    def reject_twiml(self) -> bytes:
+        """The answer to a call nobody wants: the line is busy."""
+        return _response('<Reject reason="busy"/>')
+
+    def voicemail_twiml(self, text: str, recording_url: str, seconds: int = 120) -> bytes:
+        """The answer to a call nobody takes: say the words, then record for at most so many seconds; recording_url hears of the file."""
+        at = quoteattr(recording_url)
+        record = f'<Record action={at} recordingStatusCallback={at} recordingStatusCallbackEvent="completed" maxLength="{seconds}" playBeep="true"/>'
+        return _response(f"<Say>{escape(text)}</Say>{record}<Hangup/>")
+
+    def place_call(self, credentials: Credentials, ring: Ring) -> str:
+        """Ring a member's phone and put whoever answers through; the carrier's id of the call. Uncertain: it may be ringing.
+
+        The instructions go with the request, so no address of ours tells the carrier whom to call.
+        """
+        dial = _dial(ring.to, ring.sender, ring.dial_url, ring.seconds, ring.status_url)
+        fields: Fields = [
+            ("To", ring.agent),
+            ("From", ring.sender),
+            ("Twiml", _response(f"<Say>Connecting your call.</Say>{dial}").decode()),
+            ("Timeout", str(ring.seconds)),
+            ("StatusCallback", ring.status_url),
+            *(("StatusCallbackEvent", event) for event in ("answered", "completed")),
+        ]
+        return _sid(_call(credentials, "POST", _account(credentials, "Calls.json"), fields, SEND_TIMEOUT))
+
+    def knows(self, code: str) -> bool:
+        """Whether a code is one of this carrier's."""
+        return code.isdigit()
 
     def explain(self, code: str | None) -> str:
         """What an error code means and what to do about it."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from inbox.channels.twilio_refusals import REFUSALS
+
 # Nothing was done, and it may work later.
 TRY_LATER = frozenset(
     {"14107", "20429", "20500", "20503", "21611", "30001", "30022", "30023", "30027", "63017", "63018"}
 )
+DAILY_CAP = frozenset({"30023", "30027"})  # it will work after midnight Pacific time
 # The account or the number is not set up: everything else from it would fail too.
 ACCOUNT = frozenset({"20003", "20005", "21606", "21703", "21704", "21705"})
 OPTED_OUT = "21610"
@@ -43,15 +46,11 @@ WORDS: dict[str, str] = {
     "21617": "The text is longer than 1,600 characters. Shorten it or send it in parts.",
     "21620": "The carrier could not use a file's address. Attach the file again.",
     "21623": "Too many files. A text carries 10 at most.",
-    "21628": "The carrier could not find the business address. Check street, city, state and postal code.",
     "21703": "The messaging service has no number. An administrator must add one.",
     "21704": "The messaging service has no number that can text. An administrator must add one.",
     "21705": "The messaging service does not exist. An administrator must check the set-up.",
     "21710": "The number is already part of this messaging service.",
     "21712": "The number belongs to another messaging service. Remove it there first.",
-    "21717": "The brand is not registered yet. Wait until it is approved.",
-    "21727": "The campaign is missing something. Fill in every required field.",
-    "21736": "The contact e-mail of the brand is not accepted. Use an address of the business.",
     "30001": "Too many texts are waiting. It is sent again later.",
     "30002": "The carrier account is suspended. An administrator must contact the carrier.",
     "30003": "The phone was off or out of reach. Try once more later.",
@@ -77,21 +76,9 @@ WORDS: dict[str, str] = {
     "30125": "The number could not be registered with the carriers. Ask your administrator.",
     "30410": "The carrier took too long to answer. Try once more later.",
     "30450": "The carrier stopped the text because the traffic looks like fraud. Ask your administrator.",
-    "30532": "Personal use can't be registered. Describe what your business texts about.",
-    "30533": "Texting between people can't be registered. Describe what your business texts its customers.",
-    "30538": "A sample text is missing for one of the purposes. Add one.",
-    "30540": "The confirmation of the opt-in is missing or unclear. Reword the opt-in message.",
-    "30544": "The way people opt in does not say what they sign up for. State the purpose.",
     "30610": "It is too late or too early where the person lives. Send it during the day.",
     "30640": "The carrier stopped the text because of who the number belongs to. Don't text this number.",
-    "30702": "The business could not be found. Legal name, EIN and address must match the official records.",
-    "30893": "The samples don't match the purpose. Make both tell the same story.",
-    "30896": "The way people agree to texts is not clear or can't be checked. Reword it and add a public link.",
-    "30897": "The content is not allowed on this network. Change what the campaign sends.",
-    "30899": "A carrier turned the campaign down. Review every field and submit it again.",
-    "30900": "This purpose is not open to the brand. Choose another one.",
-    "30902": "The carriers' reviewer turned the campaign down. Review every field and submit it again.",
-    "30930": "The brand has 100 campaigns, the most allowed. Remove one first.",
+    **{code: f"{refusal.sentence} {refusal.change}" for code, refusal in REFUSALS.items() if code.isdigit()},
     "63003": "The address of the recipient is not valid. Check the contact.",
     "63005": "The channel refused the content. Change the text or the file.",
     "63013": "The channel's policy forbids this text. Change it.",

@@ -147,6 +147,10 @@ def _strike_after(response: Response) -> None:
         return
     if "/Messages.json" in request.path and here.fault("early_receipt", target):
         _wait_for_receipt(here, (response.get_json(silent=True) or {}).get("sid", ""))
+    if here.fault("500_after", target):
+        response.status_code = 500
+        response.set_data(jsonify(error_body(Refusal(500, 20500, "An internal server error has occurred"))).get_data())
+        return
     slow = here.fault("timeout", target)
     if slow:
         here.pause(float(slow.get("seconds", 30)))

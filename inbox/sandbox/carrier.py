@@ -19,6 +19,7 @@ DEFAULTS: dict[str, Any] = {
     "sent_after": 0.3,
     "delivered_after": 1.0,
     "call_outcome": "completed",
+    "answer_by_hand": False,  # phones of the simulator ring until somebody answers there
     "seed": 1,
 }
 REVIEW_SECONDS: dict[str, dict[str, float]] = {

@@ -16,14 +16,14 @@ from .guard import check_peer
 from .messages import PIXELS, receive
 from .store import Doc
 from .voice import OUTCOMES as CALL_OUTCOMES
-from .voice import ring
+from .voice import pick_up, ring, ringing_at
 from .wire import E164, Refusal, carrier
 
 bp = Blueprint("control", __name__, url_prefix="/__sim")
 bp.before_request(check_peer)
 
 FAULTS = {
-    "latency", "429", "500", "timeout", "drop", "api_error", "number_taken", "carrier_error", "early_receipt",
+    "latency", "429", "500", "500_after", "list_lag", "timeout", "drop", "api_error", "number_taken", "carrier_error", "early_receipt",
     "duplicate_webhook", "out_of_order", "missing_receipt", "wrong_signature", "extra_params", "webhook_latency",
     "media_404", "media_huge", "media_type", "media_slow",
 }
@@ -91,8 +91,19 @@ def call() -> Response:
     outcome = str(data.get("outcome") or here.setting("call_outcome"))
     if outcome not in CALL_OUTCOMES:
         raise Refusal(400, 20001, f"outcome must be one of {', '.join(CALL_OUTCOMES)}")
-    doc = ring(here, phone_number(data.get("from"), "from"), phone_number(data.get("to"), "to"), outcome)
+    message = int(number(data.get("message", 1), "message"))
+    doc = ring(here, phone_number(data.get("from"), "from"), phone_number(data.get("to"), "to"), outcome, message)
     return jsonify({"sid": doc["sid"]})
+
+
+@bp.post("/pick-up")
+def pick() -> Response:
+    """Answer or decline what rings at a phone: {"phone": "+1…", "answer": true}."""
+    here, data = carrier(), body()
+    doc = ringing_at(here, phone_number(data.get("phone"), "phone"))
+    if doc is None or not pick_up(here, doc["sid"], bool(data.get("answer"))):
+        raise Refusal(404, 20404, "That phone does not ring")
+    return jsonify({"ok": True})
 
 
 @bp.post("/phones")

@@ -16,8 +16,8 @@ from .guard import check_peer
 from .messages import MEANINGS, is_registered, receive
 from .numbers import friendly, place_of
 from .store import Doc
+from .voice import MESSAGES, pick_up, ring, ringing_at
 from .voice import OUTCOMES as CALL_OUTCOMES
-from .voice import ring
 from .wire import E164, Refusal, carrier
 
 bp = Blueprint("pages", __name__)
@@ -36,6 +36,7 @@ OUTCOME_CHOICES = (
 )
 FAULT_CHOICES = (
     ("429", "Next request: too many requests"), ("500", "Next request: server error"),
+    ("500_after", "Next request: accepted, then server error"), ("list_lag", "Next list leaves out the newest"),
     ("timeout", "Next request: accepted, no answer"), ("drop", "Next request: connection drops"),
     ("duplicate_webhook", "Next webhook twice"), ("wrong_signature", "Next webhook with a wrong signature"),
     ("extra_params", "Next webhook with unknown fields"), ("missing_receipt", "Next receipt goes missing"),
@@ -44,6 +45,7 @@ FAULT_CHOICES = (
     ("media_404", "Next picture is missing"), ("media_huge", "Next picture is huge"),
 )
 CLOCK_CHOICES = (("60", "1 minute"), ("3600", "1 hour"), ("86400", "1 day"), ("1209600", "2 weeks"))
+MESSAGE_CHOICES = tuple((seconds, f"{seconds} s message" if seconds else "Hangs up") for seconds in MESSAGES)
 CALL_WORDS = {"completed": "Picked up", "no-answer": "No answer", "busy": "Busy", "failed": "Failed"}
 OK_STATES = {"APPROVED", "VERIFIED", "twilio-approved", "TWILIO_APPROVED"}
 BAD_STATES = {"FAILED", "SUSPENDED", "twilio-rejected", "TWILIO_REJECTED"}
@@ -101,6 +103,12 @@ def _thread(here: Carrier, phone: str, inbox: str) -> list[Doc]:
     return sorted(items, key=lambda item: item["at"])
 
 
+def _ringing(here: Carrier, phone: Doc | None) -> Doc | None:
+    """The call that rings at the chosen phone."""
+    doc = ringing_at(here, phone["number"]) if phone else None
+    return doc and doc | {"tel": friendly(doc["from"])}
+
+
 def _text_item(here: Carrier, doc: Doc, phone: str) -> Doc:
     pictures = [item["sid"] for item in here.store.list("media", doc["sid"])
                 if item["content_type"] in PICTURES] if doc["num_media"] != "0" else []
@@ -142,7 +150,7 @@ def _view() -> dict[str, Any]:
     return {
         "phones": phones, "numbers": inboxes, "phone": phone, "inbox": inbox,
         "thread": _thread(here, phone["number"], inbox["number"]) if phone and inbox else [],
-        "log": _log(here), "registrations": _registrations(here), "faults": here.faults(),
+        "ringing": _ringing(here, phone), "messages": MESSAGE_CHOICES, "log": _log(here), "registrations": _registrations(here), "faults": here.faults(),
         "fault_names": dict(FAULT_CHOICES), "fault_choices": FAULT_CHOICES, "clock_choices": CLOCK_CHOICES,
         "outcomes": OUTCOME_CHOICES, "call_words": CALL_WORDS, "emoji": EMOJI, "settings": here.settings(),
         "time": _clock_text(now), "date": _clock_text(now, with_date=True), "speed": speed,
@@ -161,7 +169,7 @@ def live() -> Response:
     """The parts of the page that change by themselves, for the poll."""
     view = _view()
     parts = {name: render_template(f"sandbox/_{name}.html", **view)
-             for name in ("thread", "log", "registrations", "clock", "faults", "nav")}
+             for name in ("ringing", "thread", "log", "registrations", "clock", "faults", "nav")}
     return jsonify({"parts": parts, "time": view["time"]})
 
 
@@ -243,7 +251,17 @@ def ring_up() -> Response:
     outcome = request.form.get("outcome", "completed")
     if outcome not in CALL_OUTCOMES:
         raise Refusal(400, 20001, "Choose how the call ends.")
-    ring(carrier(), phone, inbox, outcome)
+    message = request.form.get("message", "1")
+    if message not in map(str, MESSAGES):
+        raise Refusal(400, 20001, "Choose how long the message is.")
+    ring(carrier(), phone, inbox, outcome, int(message))
+    return _back()
+
+
+@bp.post("/pick-up")
+def pick() -> Response:
+    if not pick_up(carrier(), request.form.get("ring", ""), request.form.get("answer") == "1"):
+        raise Refusal(404, 20404, "That phone does not ring any more.")
     return _back()
 
 
@@ -300,7 +318,7 @@ def faults() -> Response:
 def options() -> Response:
     """The carrier's switches; a box that is not ticked is not sent."""
     wanted: Doc = {"review": request.form.get("review", "minutes")}
-    for key in ("auto_opt_out", "require_registration"):
+    for key in ("auto_opt_out", "require_registration", "answer_by_hand"):
         wanted[key] = request.form.get(key) == "1"
     change_settings(carrier(), wanted)
     return _back("Saved.")

@@ -256,7 +256,7 @@ def resubmit_brand(sid: str) -> Response:
         doc = here.store.change(sid, status="PENDING", failure_reason=None, errors=[], brand_feedback=[],
                                 date_updated=iso(here.clock.now())) or doc
         here.schedule("review_brand", sid, here.clock.now() + here.review_seconds("brand") / 4, sid=sid)
-    return ok(doc)
+    return ok(doc, 202)
 
 
 @bp.post("/a2p/BrandRegistrations/<sid>/SmsOtp")

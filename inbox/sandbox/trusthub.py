@@ -103,7 +103,7 @@ def create_paper(what: str) -> Response:
         "attributes": _attributes(), "date_created": now, "date_updated": now, "_path": f"/v1/{what}/{sid}",
     }
     if kind == "document":
-        doc |= {"status": "draft", "mime_type": None}
+        doc |= {"status": "DRAFT", "mime_type": None}
     return ok(here.store.add(kind, doc), 201)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import time
 import wave
 import xml.etree.ElementTree as ET
 from urllib.parse import urljoin
@@ -23,6 +24,7 @@ from .worker import job
 bp = Blueprint("voice", __name__, url_prefix="/2010-04-01/Accounts/<account>")
 
 OUTCOMES = ("completed", "no-answer", "busy", "failed")
+MESSAGES = (0, 1, 3, 12, 32, 60)  # seconds a caller may speak after the tone; 0 hangs up
 MAX_VERBS = 50  # an app that redirects to itself must not keep the line for ever
 TALK_SECONDS = 42
 
@@ -43,9 +45,9 @@ def new_call(here: Carrier, sender: str, to: str, direction: str, **fields: obje
     return here.store.add("call", doc)
 
 
-def ring(here: Carrier, sender: str, to: str, outcome: str) -> Doc:
-    """A customer calls one of the account's numbers."""
-    doc = new_call(here, sender, to, "inbound", _outcome=outcome)
+def ring(here: Carrier, sender: str, to: str, outcome: str, message: int = 1) -> Doc:
+    """A customer calls one of the account's numbers, and leaves a message of so many seconds when asked to."""
+    doc = new_call(here, sender, to, "inbound", _outcome=outcome, _message=message)
     here.schedule("run_call", doc["sid"], sid=doc["sid"])
     return doc
 
@@ -62,10 +64,19 @@ def create(account: str) -> Response:
         raise Refusal(400, 21205, "Url or Twiml is required")
     if url:
         web_address(url, 21205, "Url")
+    if len(twiml) > 4000:
+        raise Refusal(400, 21218, "Invalid Twiml: it is longer than 4000 characters")
+    if field("StatusCallback"):
+        web_address(field("StatusCallback"), 21609, "StatusCallback")
+    events = set(request.form.getlist("StatusCallbackEvent")) or {"completed"}
     doc = new_call(here, sender, to, "outbound-api", _url=url, _twiml=twiml, _callback=field("StatusCallback"),
-                   _outcome=here.setting("call_outcome"))
+                   _events=sorted(events), _outcome=here.setting("call_outcome"), _timeout=_seconds(field("Timeout"), 60))
     here.schedule("run_call", doc["sid"], sid=doc["sid"])
     return ok(doc, 201)
+
+
+def _seconds(text: str, usual: int) -> int:
+    return min(600, int(text)) if text.isascii() and text.isdigit() and len(text) < 5 else usual
 
 
 @bp.get("/Calls.json")
@@ -101,8 +112,8 @@ def recording(account: str, sid: str) -> Response:
 @bp.get("/Recordings/<sid>")
 @bp.get("/Recordings/<sid>.wav")
 def recording_bytes(account: str, sid: str) -> Response:
-    fetch_or_404(sid, "recording")
-    return Response(beep(), content_type="audio/x-wav", headers={"X-Content-Type-Options": "nosniff"})
+    doc = fetch_or_404(sid, "recording")
+    return Response(beep(float(doc["duration"])), content_type="audio/x-wav", headers={"X-Content-Type-Options": "nosniff"})
 
 
 def beep(seconds: float = 1.0, rate: int = 8000) -> bytes:
@@ -208,17 +219,24 @@ class Line:
         return False
 
     def do_dial(self, verb: ET.Element) -> bool:
-        """Ring the numbers; how that ends was decided when the call was placed."""
-        targets = [(inner.text or "").strip() for inner in verb if inner.tag == "Number"]
+        """Ring the numbers: whoever holds such a phone answers by hand, else it ends as decided when the call was placed."""
+        numbers = [inner for inner in verb if inner.tag == "Number"]
+        targets = [(inner.text or "").strip() for inner in numbers]
         targets = targets or ([verb.text.strip()] if verb.text and verb.text.strip() else [])
+        leg = new_sid("CA")
+        shown_as = verb.get("callerId") or self.doc["from"]
         outcome = self.doc.get("_outcome") or "completed"
+        if targets:
+            outcome = by_hand(self.here, targets[0], shown_as, _seconds(verb.get("timeout") or "", 30)) or outcome
         if outcome == "completed":
             self.answer()
             self.seconds += TALK_SECONDS
+            self.report_leg(numbers, leg, shown_as)
         shown = ", ".join(targets) or "nobody"
         words = {"completed": "answered", "no-answer": "did not answer", "busy": "was busy", "failed": "failed"}
-        self.tell(f"Forwarded to {shown}, who {words[outcome]}." if targets else "Nobody to forward to.")
-        extra = [("DialCallSid", new_sid("CA")), ("DialCallStatus", outcome)]
+        through = "Forwarded" if self.doc["direction"] == "inbound" else "Put through"
+        self.tell(f"{through} to {shown}, who {words[outcome]}." if targets else "Nobody to forward to.")
+        extra = [("DialCallSid", leg), ("DialCallStatus", outcome)]
         if outcome == "completed":
             extra.append(("DialCallDuration", str(TALK_SECONDS)))
         action = verb.get("action")
@@ -227,25 +245,41 @@ class Line:
         self.run(self.fetch(action, f"call.dial-{outcome}", *extra))
         return True
 
+    def report_leg(self, numbers: list[ET.Element], leg: str, shown_as: str) -> None:
+        """Tell the app that the dialled number answered, when it asked for that."""
+        for number in numbers[:1]:
+            address = number.get("statusCallback") or ""
+            if address and "answered" in (number.get("statusCallbackEvent") or "").split():
+                params = [("CallSid", leg), ("ParentCallSid", self.doc["sid"]), ("AccountSid", self.here.account_sid), ("From", shown_as),
+                          ("To", (number.text or "").strip()), ("CallStatus", "in-progress"), ("Direction", "outbound-dial"), ("ApiVersion", "2010-04-01")]
+                send(self.here, urljoin(self.url, address), params, event="call.leg-answered", sid=self.doc["sid"])
+
     def do_record(self, verb: ET.Element) -> bool:
+        """The tone, then what the caller says; who hangs up instead leaves nothing."""
         self.answer()
+        seconds = min(self.doc.get("_message", 1), _seconds(verb.get("maxLength") or "", 3600))
+        if seconds <= 0:
+            self.tell("Hung up at the tone.")
+            self.ended = "completed"
+            return True
         sid = new_sid("RE")
         base = f"{account_path(self.here.account_sid)}/Recordings/{sid}"
         self.here.store.add("recording", {
-            "sid": sid, "account_sid": self.here.account_sid, "call_sid": self.doc["sid"], "duration": "1",
+            "sid": sid, "account_sid": self.here.account_sid, "call_sid": self.doc["sid"], "duration": str(seconds),
             "channels": 1, "source": "RecordVerb", "status": "completed", "uri": f"{base}.json",
             "date_created": rfc2822(self.here.clock.now()), "date_updated": rfc2822(self.here.clock.now()),
         })
-        self.seconds += 1
-        self.tell("Left a voicemail of 1 second.")
-        extra = [("RecordingSid", sid), ("RecordingUrl", self.here.base_url + base), ("RecordingDuration", "1")]
-        if verb.get("recordingStatusCallback"):
-            send(self.here, urljoin(self.url, verb.get("recordingStatusCallback", "")),
-                 self.params(*extra, ("RecordingStatus", "completed")), event="call.recording", sid=self.doc["sid"])
+        self.seconds += seconds
+        self.tell(f"Left a voicemail of {seconds} second{'' if seconds == 1 else 's'}.")
+        extra = [("RecordingSid", sid), ("RecordingUrl", self.here.base_url + base), ("RecordingDuration", str(seconds))]
+        if verb.get("recordingStatusCallback"):  # it names the call, but not its numbers
+            params = [("AccountSid", self.here.account_sid), ("CallSid", self.doc["sid"]), ("RecordingStatus", "completed"), ("RecordingChannels", "1"),
+                      ("RecordingSource", "RecordVerb"), ("ErrorCode", "0"), *extra]
+            send(self.here, urljoin(self.url, verb.get("recordingStatusCallback", "")), params, event="call.recording", sid=self.doc["sid"])
         action = verb.get("action")
         if not action:
             return False
-        self.run(self.fetch(action, "call.recorded", *extra))
+        self.run(self.fetch(action, "call.recorded", *extra, ("Digits", "hangup")))
         return True
 
     def answer(self) -> None:
@@ -278,6 +312,8 @@ def run_call(here: Carrier, at: float, sid: str) -> None:
     status = line.ended or "completed"
     if status == "completed" and line.doc["status"] == "ringing":
         status = "no-answer"
+    if "completed" not in doc.get("_events", ["completed"]):
+        callback = ""
     line.set(status=status, duration=str(line.seconds), end_time=rfc2822(here.clock.now()))
     if callback:
         send(here, callback, line.params(("CallDuration", str(line.seconds))), event=f"call.{status}", sid=sid)
@@ -286,9 +322,46 @@ def run_call(here: Carrier, at: float, sid: str) -> None:
 def _run_outbound(line: Line) -> None:
     doc = line.doc
     line.set(status="ringing")
-    if doc["_outcome"] != "completed":
-        line.ended = doc["_outcome"]
+    outcome = by_hand(line.here, doc["to"], doc["from"], doc.get("_timeout", 60)) or doc["_outcome"]
+    if outcome != "completed":
+        line.ended = outcome
         return
     line.answer()
+    if doc.get("_callback") and "answered" in doc.get("_events", []):
+        send(line.here, doc["_callback"], line.params(), event="call.answered", sid=doc["sid"])
     document = parse_twiml(doc["_twiml"]) if doc["_twiml"] else line.fetch(doc["_url"], "call.answered")
     line.run(document)
+
+
+# ── phones that somebody holds ───────────────────────────────────────────────────────────────────────────────────
+
+
+def by_hand(here: Carrier, number: str, sender: str, seconds: int) -> str:
+    """Let a phone of the simulator ring for so many real seconds until somebody answers or declines; empty when nobody holds it."""
+    held = here.store.row("SELECT 1 FROM phone WHERE number = ?", number) is not None
+    if not held or not here.setting("answer_by_hand"):
+        return ""
+    sid = new_sid("RG")
+    here.store.add("ring", {"sid": sid, "number": number, "from": sender, "state": "ringing"}, parent=number)
+    deadline = time.monotonic() + seconds
+    state = "ringing"
+    while state == "ringing" and time.monotonic() < deadline and not here.stopping.is_set():
+        here.pause(0.15)
+        doc = here.store.get(sid, "ring")
+        state = doc["state"] if doc else "no-answer"
+    here.store.remove(sid)
+    return "no-answer" if state == "ringing" else state
+
+
+def ringing_at(here: Carrier, number: str) -> Doc | None:
+    """The call that rings at a phone now."""
+    return next((doc for doc in here.store.list("ring", number) if doc["state"] == "ringing"), None)
+
+
+def pick_up(here: Carrier, sid: str, answered: bool) -> bool:
+    """Answer or decline; False when it rings no more."""
+    doc = here.store.get(sid, "ring")
+    if doc is None or doc["state"] != "ringing":
+        return False
+    here.store.change(sid, state="completed" if answered else "busy")
+    return True
