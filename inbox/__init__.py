@@ -28,9 +28,10 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
     os.environ.setdefault("RQ_KEY_PREFIX", settings.rq_key_prefix)
 
     from inbox import extensions
-    from inbox.models import secret
+    from inbox.models import carrier, secret
 
     secret.use_keys(settings.encryption_key)
+    carrier.allow_private([each for each in settings.trusted_carriers.split(",") if each])
     extensions.htmx.init_app(app)
     extensions.db.init_app(app)
     with app.app_context():
@@ -65,13 +66,17 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
             else {"pool_size": 10, "max_overflow": 20, "pool_timeout": 10, "pool_pre_ping": True}
         ),
         "REDIS_URL": settings.redis_url,
-        "RATELIMIT_STORAGE_URI": "memory://",
+        "RATELIMIT_STORAGE_URI": settings.redis_url.replace("unix://", "redis+unix://", 1) if settings.redis_url.startswith("unix://") else settings.redis_url,
+        "RATELIMIT_STORAGE_OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 2},
+        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
+        "RATELIMIT_KEY_PREFIX": "inbox",
         "RATELIMIT_HEADERS_ENABLED": False,
         "SESSION_COOKIE_NAME": "__Host-session" if https else "session",
         "SESSION_COOKIE_SECURE": https,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "PERMANENT_SESSION_LIFETIME": 30 * 86400,
+        "SESSION_REFRESH_EACH_REQUEST": False,  # two answers that cross must not bring an older token back
         "WTF_CSRF_TIME_LIMIT": None,
         "WTF_CSRF_SSL_STRICT": False,
         "MAX_CONTENT_LENGTH": 64 * 1024 * 1024,
@@ -88,6 +93,7 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "MAIL_USE_TLS": settings.mail_use_tls,
         "MAIL_DEFAULT_SENDER": settings.mail_sender,
         "SIGNUP_OPEN": settings.signup_open,
+        "TRUSTED_ISSUERS": [each for each in settings.trusted_issuers.split(",") if each],
         "SANDBOX_URL": settings.sandbox_url if settings.sandboxed else "",
         "PROXIES": int(os.environ.get("TRUSTED_PROXIES", "0")),
         "DEMO_FILE": settings.data_dir / "demo.json",

@@ -15,7 +15,8 @@ from rq.serializers import JSONSerializer
 from inbox.extensions import after_commit, redis
 
 log = logging.getLogger(__name__)
-QUEUES = ("send", "default", "mail")
+LANES = ("send", "auto", "bulk")  # of texts going out: a person's own, automatic ones, one text to many
+QUEUES = ("send", "auto", "default", "mail", "bulk")  # what a single worker looks at first, first
 
 
 def queue(name: str) -> Queue:
@@ -32,8 +33,8 @@ def enqueue(job: str, *args: int | str, on: str = "default") -> None:
 
 def _ring(job: str, args: Sequence[int | str], on: str) -> None:
     try:
-        queue(on).enqueue_call(
-            f"jobs.{job}.{job}", args=tuple(args), timeout=120, result_ttl=0, failure_ttl=7 * 86400
-        )
+        with redis.client.pipeline() as pipe:  # the queue's name and the job in one go
+            queue(on).enqueue_call(f"jobs.{job}.{job}", args=tuple(args), timeout=120, result_ttl=0, failure_ttl=7 * 86400, pipeline=pipe)
+            pipe.execute()
     except Exception:  # the row is committed; a sweeper will find it
         log.warning("could not ring for %s%s", job, tuple(args), exc_info=log.isEnabledFor(logging.DEBUG))

@@ -56,6 +56,8 @@ class Settings:
     rq_key_prefix: str
     log_level: str
     signup_open: bool
+    trusted_issuers: str
+    trusted_carriers: str
 
     @property
     def socket_path(self) -> Path:
@@ -122,6 +124,8 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         rq_key_prefix=environ.get("RQ_KEY_PREFIX") or "rq",
         log_level=_log_level(environ.get("LOG_LEVEL") or "WARNING"),
         signup_open=_flag(environ, "ALLOW_SIGNUP", False),
+        trusted_issuers=_addresses(environ, "TRUSTED_ISSUERS"),
+        trusted_carriers=_addresses(environ, "TRUSTED_CARRIERS"),
     )
     _refuse_weak_key(settings)
     return settings
@@ -214,6 +218,11 @@ def _web_address(environ: Mapping[str, str], name: str, default: str) -> str:
     if address.scheme not in ("http", "https") or not address.hostname or address.query or address.fragment:
         raise ConfigError(f"{name} must look like https://inbox.example.com, not “{text}”.")
     return text
+
+
+def _addresses(environ: Mapping[str, str], name: str) -> str:
+    """Web addresses with commas between: servers inside a private network, which the product would not talk to otherwise."""
+    return ",".join(_web_address({name: each.strip()}, name, "") for each in environ.get(name, "").split(",") if each.strip())
 
 
 def _carrier(environ: Mapping[str, str], product: str, sandboxed: bool, sandbox_url: str) -> str:

@@ -116,6 +116,20 @@ def transaction() -> Iterator[None]:
         callback()
 
 
+@contextmanager
+def undone() -> Iterator[None]:
+    """Inside a transaction(): what happens here is taken back at the end, with all that waits for the commit; rows loaded before or here are detached."""
+    session, kept = db.session(), len(_local.after)
+    point = session.begin_nested()
+    try:
+        yield
+    finally:
+        if point.is_active:
+            point.rollback()
+        session.expunge_all()
+        del _local.after[kept:]
+
+
 def after_commit(callback: Callable[[], None]) -> None:
     """Run `callback` when the current transaction has committed (at once when there is none; never on rollback)."""
     if _local.depth:

@@ -2,43 +2,110 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
+
 import sqlalchemy as sa
 
-from inbox import clock
-from inbox.channels.base import CallNotice, Inbound, RawRequest, Receipt, RegistrationNotice, Unreadable
-from inbox.models import Carrier, Contact, Conversation, Event, Inbox, ReceiptRow, Registration, WebhookEvent, db, transaction
+from inbox import clock, origin
+from inbox.channels.base import CallNotice, Event, Inbound, RawRequest, RegistrationNotice, Unreadable
+from inbox.models import Call, Carrier, Conversation, Inbox, ReceiptRow, Registration, Stopping, WebhookEvent, db, transaction
+from inbox.models.consent import LONGEST_WAIT, hold_still
+from inbox.models.conversation.receiving import keyword_of
 
-UNHEARD = frozenset({"no-answer", "busy", "failed", "canceled"})
+LONGEST_NUMBER = 20  # characters, as contacts keep it
+WAIT_HERE = 1.0  # seconds a worker stands still for a STOP
+LOOK_EVERY = 0.05  # seconds between two looks at the texts that a STOP overtakes
+PATIENCE = timedelta(minutes=30)  # how long news of a call may wait for the news that begins it
+
+
+class TooEarly(Exception):
+    """The request is about something an earlier request, not applied yet, begins."""
 
 
 def apply_webhook(event_id: int) -> None:
-    """Apply one stored request in one transaction; what can't be understood is kept with the reason."""
+    """Apply one stored request in one transaction, after a STOP has overtaken the texts under way; what can't be understood is kept with the reason."""
+    with origin.coming_from(origin.CARRIER):
+        stops, deadline = _mark_stops(event_id), time.monotonic() + WAIT_HERE
+        while not _apply_now(event_id, stops):
+            if time.monotonic() >= deadline:
+                return  # others need this worker; the mark holds, and the sweep rings again
+            while time.monotonic() < deadline and any(Stopping.under_way(inbox, address) for inbox, address in stops):
+                db.session.commit()
+                time.sleep(LOOK_EVERY)
+
+
+def _mark_stops(event_id: int) -> list[tuple[Inbox, str]]:
+    """Where the request opts somebody out, marked and committed: from here on nobody claims a text to them (models/consent.py)."""
+    row = db.session.scalar(sa.select(WebhookEvent).where(WebhookEvent.id == event_id, WebhookEvent.applied_at.is_(None)))
+    if row is None or row.kind != "messages":
+        return []
+    try:
+        events = _parsed(row)
+    except Unreadable:
+        return []
+    texts = [(inbox, event) for event in events if isinstance(event, Inbound) for inbox in [inbox_of(row.carrier, event.to)] if inbox]
+    stops = [(inbox, text.sender) for inbox, text in texts if keyword_of(inbox, text) == "STOP"]
+    if stops:
+        with transaction():
+            for inbox, address in stops:
+                hold_still(inbox.account_id, address, alone=True)
+            if db.session.scalar(sa.select(WebhookEvent.applied_at).where(WebhookEvent.id == event_id)) is not None:
+                return []  # another worker did it while we waited
+            for inbox, address in stops:
+                Stopping.mark(inbox, address)
+    return stops
+
+
+def _apply_now(event_id: int, stops: list[tuple[Inbox, str]]) -> bool:
+    """Apply it, unless a text is still on its way to somebody who opts out here; False then, and nothing is written."""
     with transaction():
         row = db.session.scalar(sa.select(WebhookEvent).where(WebhookEvent.id == event_id, WebhookEvent.applied_at.is_(None)).with_for_update())
         if row is None:
-            return
-        row.problem = _apply(row)
+            return True
+        anyway = clock.now() - row.received_at >= timedelta(seconds=LONGEST_WAIT)
+        for inbox, address in stops:
+            hold_still(inbox.account_id, address, alone=True)
+            if not anyway and Stopping.under_way(inbox, address):
+                return False
+            Stopping.done(inbox, address)
+        try:
+            row.problem = _apply(row)
+        except TooEarly as early:
+            row.problem = str(early)[:500]
+            if clock.now() - row.received_at < PATIENCE:
+                return True  # the sweep rings again
         row.applied_at = clock.now()
+        return True
+
+
+def _parsed(row: WebhookEvent) -> list[Event]:
+    """What the request says; raises Unreadable."""
+    return list(row.carrier.adapter.parse(RawRequest(method=row.method, url=row.url, headers=row.headers, body=row.body)))
 
 
 def _apply(row: WebhookEvent) -> str | None:
     """Apply every event of the request; the sentence about what was wrong, if anything."""
     carrier = row.carrier
     try:
-        events = carrier.adapter.parse(RawRequest(method=row.method, url=row.url, headers=row.headers, body=row.body))
+        events = _parsed(row)
     except Unreadable as error:
         return error.reason
-    problems = []
-    for event in events:
-        if isinstance(event, Inbound):
-            problems.append(_take_in(carrier, event))
-        elif isinstance(event, Receipt):
-            ReceiptRow.take(carrier.account_id, event)
-        elif isinstance(event, RegistrationNotice):
-            problems.append(_look_at_registration(carrier, event))
-        elif isinstance(event, CallNotice):
-            problems.append(_note_call(carrier, event))
-    return " ".join(filter(None, problems))[:500] or None
+    return " ".join(filter(None, [apply_event(carrier, event) for event in events]))[:500] or None
+
+
+def apply_event(carrier: Carrier, event: Event) -> str | None:
+    """Apply one event; the sentence about what was wrong, if anything."""
+    if isinstance(event, Inbound | CallNotice) and len(event.sender) > LONGEST_NUMBER:
+        return "The sender is longer than any number that texts or calls."
+    if isinstance(event, Inbound):
+        return _take_in(carrier, event)
+    if isinstance(event, RegistrationNotice):
+        return _look_at_registration(carrier, event)
+    if isinstance(event, CallNotice):
+        return _note_call(carrier, event)
+    ReceiptRow.take(carrier.account_id, event)
+    return None
 
 
 def inbox_of(carrier: Carrier, number: str) -> Inbox | None:
@@ -62,27 +129,9 @@ def _look_at_registration(carrier: Carrier, notice: RegistrationNotice) -> str |
     return None
 
 
-def _note_call(carrier: Carrier, call: CallNotice) -> str | None:
-    """A line in the conversation once a call is over: forwarded to somebody, or missed."""
-    inbox = inbox_of(carrier, call.to)
-    if inbox is None:
-        return f"No inbox has the number {call.to or '(none)'}."
-    forwarded = ":dial:" in call.dedupe
-    missed = call.status in UNHEARD if forwarded else inbox.forward_to is None and call.status == "ringing"
-    if not missed and not (forwarded and call.status in ("completed", "answered")):
+def _note_call(carrier: Carrier, notice: CallNotice) -> str | None:
+    if Call.take(carrier.account_id, notice) is not None:
         return None
-    conversation = _conversation_of(inbox, call.sender) if call.sender else None
-    Event.record(
-        "call.missed" if missed else "call.forwarded", account=inbox.account_id, conversation=conversation, inbox=inbox.id,
-        sender=call.sender, seconds=call.duration, to=None if missed else inbox.forward_to,
-    )
-    if conversation is not None and missed:
-        if not conversation.preview:
-            conversation.preview = "Missed call"
-        conversation.unread, conversation.last_activity_at = True, clock.now()
-        conversation.changed()
-    return None
-
-
-def _conversation_of(inbox: Inbox, sender: str) -> Conversation:
-    return Conversation.find_or_open(inbox, Contact.at(inbox.account_id, sender), sender, archived=False)
+    if notice.recording or notice.ref or not notice.to:
+        raise TooEarly(f"No call is known as {notice.call_sid}.")
+    return f"No inbox that takes calls has the number {notice.to}."

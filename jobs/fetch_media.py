@@ -1,4 +1,4 @@
-"""Fetch one file of a customer's text, make it safe and keep it."""
+"""Fetch one file of a customer's text, make it safe and keep it; what is not what it says is kept apart."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Any
 import sqlalchemy as sa
 from flask import current_app
 
-from inbox import clock, media
+from inbox import cards, clock, media
 from inbox.channels.base import ChannelError, PermanentFailure
-from inbox.models import Attachment, Carrier, db, transaction
+from inbox.models import Attachment, Carrier, Inbox, Message, db, transaction
 
+PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 GIVE_UP = 7  # tries, over about an hour
 LEASE = timedelta(seconds=90)
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A file as kept: hashes name it and its small picture."""
+    """A file as kept: hashes name it and its small picture; `held` says why it is kept apart, `card` what a contact card says."""
 
     content_type: str
     size: int
@@ -28,6 +29,8 @@ class Stored:
     thumb: str | None = None
     width: int | None = None
     height: int | None = None
+    held: str = ""
+    card: dict[str, Any] | None = None
 
 
 def fetch_media(attachment_id: int) -> None:
@@ -35,12 +38,10 @@ def fetch_media(attachment_id: int) -> None:
     claimed = _claim(attachment_id)
     if claimed is None:
         return
-    carrier, credentials, url = claimed
+    carrier, credentials, url, announced = claimed
     try:
-        data, _claimed_type = carrier.fetch_media(credentials, url)
-        stored = keep(current_app.config["MEDIA_ROOT"], data)
-    except media.MediaRefused as error:
-        _refuse(attachment_id, str(error))
+        data, told = carrier.fetch_media(credentials, url)
+        stored = keep(current_app.config["MEDIA_ROOT"], data, announced if told in media.NO_CLAIM else told)
     except PermanentFailure as error:
         _refuse(attachment_id, error.reason)
     except ChannelError as error:
@@ -51,17 +52,30 @@ def fetch_media(attachment_id: int) -> None:
         _finish(attachment_id, stored)
 
 
-def keep(root: Path, data: bytes) -> Stored:
-    """Store a picture made safe, or any other file as it is for download; raises MediaRefused for a bad picture."""
+def keep(root: Path, data: bytes, claimed: str = "") -> Stored:
+    """Store a picture made safe, or any other file as it is; what its bytes do not show to be what is `claimed` is held."""
     kind = media.sniff(data)
-    if kind not in ("image/jpeg", "image/png", "image/gif", "image/webp"):
-        return Stored(kind, len(data), media.store(root, data))
-    picture = media.safe_image(data)
+    if kind == media.UNKNOWN and claimed.startswith("text/") and media.plain_text(data):
+        kind = "text/plain"
+    why = media.odd(data, kind, claimed)
+    if why:
+        return _held(root, data, why)
+    card = cards.parse(data) if kind == "text/vcard" else None
+    if kind not in PICTURES:
+        return Stored(kind, len(data), media.store(root, data), card=card.stored() if card else None)
+    try:
+        picture = media.safe_image(data)
+    except media.MediaRefused as error:
+        return _held(root, data, f"a picture that can’t be opened. {error}")
     thumb = media.store(root, picture.thumb) if picture.thumb else None
     return Stored(picture.content_type, len(picture.data), media.store(root, picture.data), thumb, picture.width, picture.height)
 
 
-def _claim(attachment_id: int) -> tuple[Any, Any, str] | None:
+def _held(root: Path, data: bytes, why: str) -> Stored:
+    return Stored(media.UNKNOWN, len(data), media.store(root, data), held=why[:200])
+
+
+def _claim(attachment_id: int) -> tuple[Any, Any, str, str] | None:
     """Take the file for this worker for a while, so that a second ring does nothing."""
     now = clock.now()
     with transaction():
@@ -78,8 +92,14 @@ def _claim(attachment_id: int) -> tuple[Any, Any, str] | None:
         if not attachment.source_url:
             attachment.state, attachment.problem = "refused", "The file has no address."
             return None
-        carrier = Carrier.of(attachment.account_id)
-        return carrier.adapter, carrier.credentials, attachment.source_url
+        carrier = _carrier(attachment)
+        return carrier.adapter, carrier.credentials, attachment.source_url, attachment.content_type
+
+
+def _carrier(attachment: Attachment) -> Carrier:
+    """The carrier that has the file: the one its inbox texts through, which need not be the account's usual one."""
+    inbox = db.session.scalar(sa.select(Inbox).join(Message, Message.inbox_id == Inbox.id).where(Message.id == attachment.message_id))
+    return inbox.texting if inbox else Carrier.of(attachment.account_id)
 
 
 def _refuse(attachment_id: int, sentence: str) -> None:
@@ -96,7 +116,7 @@ def _again(attachment_id: int, sentence: str) -> None:
 
 def _finish(attachment_id: int, stored: Stored) -> None:
     _write(
-        attachment_id, state="stored", problem="", content_type=stored.content_type, size=stored.size, sha256=stored.sha256,
+        attachment_id, state="held" if stored.held else "stored", problem=stored.held, card=stored.card, content_type=stored.content_type, size=stored.size, sha256=stored.sha256,
         thumb_sha256=stored.thumb, width=stored.width, height=stored.height,
     )
 
@@ -109,4 +129,5 @@ def _write(attachment_id: int, **values: Any) -> None:
             for name, value in values.items():
                 setattr(attachment, name, value)
             db.session.flush()
-            attachment.message.changed()
+            if attachment.message_id is not None:
+                attachment.message.changed()

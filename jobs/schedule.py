@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
-from inbox import create_app, heartbeat
+from inbox import create_app, heartbeat, origin
 from inbox.extensions import db
 from jobs import sweeps
+from jobs.renew_seats import sweep_seats
 
 log = logging.getLogger(__name__)
 LONGEST_PAUSE = 30.0  # seconds, while the database or Redis is away
@@ -30,7 +31,8 @@ class Task:
     def attempt(self) -> None:
         """Do it once, whatever happens, and set the next time."""
         try:
-            self.run()
+            with origin.coming_from(origin.JOB):
+                self.run()
             self.failures = 0
         except Exception as error:
             self.failures += 1
@@ -50,12 +52,16 @@ def tasks() -> list[Task]:
     return [
         Task(beat, 3.0),
         Task(sweeps.watch_clocks, 1.0),
-        Task(sweeps.sweep_outbox, 2.0),
+        Task(sweeps.sweep_outbox, 1.0),
         Task(sweeps.sweep_registrations, 2.0),
         Task(sweeps.sweep_webhooks, 5.0),
         Task(sweeps.sweep_media, 5.0),
+        Task(sweeps.sweep_calls, 5.0),
         Task(sweeps.sweep_imports, 5.0),
+        Task(sweeps.sweep_replays, 5.0),
         Task(sweeps.sweep_mail, 5.0),
+        Task(sweep_seats, 30.0),
+        Task(sweeps.sweep_notifications, 5.0),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import sqlalchemy as sa
 from flask import current_app
 
-from inbox import clock, media_link
-from inbox.channels.base import Credentials, Outgoing, PermanentFailure, Sent, TemporaryFailure, Uncertain
-from inbox.models import Attachment, Carrier, Consent, Dispatch, Message, SendAttempt, SendRefused, db, transaction
+from inbox import channels, clock, media_link, throttle
+from inbox.channels.base import Credentials, Doubtful, Outgoing, PermanentFailure, Sent, TemporaryFailure, Uncertain
+from inbox.models import Attachment, Carrier, Consent, Dispatch, Inbox, Message, Registration, UsageDay, db, transaction
+from inbox.models.consent import hold_still
+from inbox.models.gate import Answer, capped
+from inbox.models.usage import daily_cap, next_day, today
 
-LOOK_FOR = timedelta(seconds=20)  # the carrier's own list may lag behind
+LOOK_FOR = timedelta(seconds=30)  # a slow carrier may still take it while we wait for an answer, and its own list may lag behind
 LOOK_EVERY = 4.0  # seconds
 WAIT_FOR_CARRIER = timedelta(minutes=15)  # while it can't be asked at all
 
@@ -34,7 +38,7 @@ class Work:
 
 def send_message(dispatch_id: int) -> None:
     """Send the text, or find out whether an earlier try went out; a row that is not ours to send is left alone."""
-    work = _claim(dispatch_id)
+    work = _claim(dispatch_id) if _its_turn(dispatch_id) else None
     if work is None:
         return
     if work.checking:
@@ -43,9 +47,36 @@ def send_message(dispatch_id: int) -> None:
         _send(work)
 
 
+def _its_turn(dispatch_id: int) -> bool:
+    """Whether the campaign may send so much now (MSG-1); a short wait is waited here, a longer one put off.
+
+    Asked before the claim, so that nothing is held, and not for a text that waits for an earlier one: what it took, nobody would give back.
+    """
+    row = db.session.execute(
+        sa.select(Dispatch.lane, Message.segments, Inbox.phone, sa.func.coalesce(Inbox.carrier_id, 0), Registration.id, Registration.limits)
+        .join(Message, Message.id == Dispatch.message_id)
+        .join(Inbox, Inbox.id == Message.inbox_id)
+        .outerjoin(Carrier, Carrier.id == Inbox.carrier_id)
+        .join(Registration, Registration.team_id == Inbox.team_id)
+        .where(Dispatch.id == dispatch_id, Dispatch.state == "queued", Dispatch.next_at <= clock.now(), ~Dispatch.blocked())
+        .where(sa.func.coalesce(Carrier.kind, "").not_in(sorted(channels.UNREGISTERED)))
+    ).one_or_none()
+    db.session.commit()
+    if row is None:
+        return True
+    lane, segments, phone, carrier_id, registration_id, limits = row
+    wait = throttle.wait_for(throttle.bucket(carrier_id, registration_id, limits or {}, phone or ""), segments or 1, lane)
+    if wait > 0:
+        with transaction():
+            Dispatch.pace(dispatch_id, wait + random.uniform(0, 0.5))  # noqa: S311
+    return wait <= 0
+
+
 def _claim(dispatch_id: int) -> Work | None:
     with transaction():
         dispatch = db.session.get(Dispatch, dispatch_id)
+        if dispatch is not None:
+            hold_still(dispatch.message.account_id, dispatch.message.conversation.address)
         claim = dispatch.claim_it() if dispatch else None
         if dispatch is None or claim is None:
             return None
@@ -53,29 +84,39 @@ def _claim(dispatch_id: int) -> Work | None:
         checking = dispatch.state == "checking"
         if not checking and not _still_allowed(dispatch, message, claim):
             return None
-        carrier = Carrier.of(message.account_id)
+        carrier = message.conversation.inbox.texting
         return Work(
-            dispatch_id=dispatch.id, claim=claim, checking=checking, tried_at=_tried_at(dispatch), known_as=message.provider_id,
+            dispatch_id=dispatch.id, claim=claim, checking=checking, tried_at=dispatch.tried_at, known_as=message.provider_id,
             adapter=carrier.adapter, credentials=carrier.credentials, outgoing=_outgoing(carrier, message),
         )
 
 
 def _still_allowed(dispatch: Dispatch, message: Message, claim: str) -> bool:
-    """The gate once more: consent or registration may have gone since the text was queued."""
-    try:
-        message.conversation.gate(message.body, media=len(message.attachments), exempt=tuple(dispatch.exempt))
-    except SendRefused as refusal:
-        dispatch.refused(claim, refusal.sentence, None)
-        return False
-    return True
+    """The gate once more: consent or registration may have gone since the text was queued, or the night begun."""
+    exempt = (*dispatch.exempt, "cap") if dispatch.counted_on == today() else tuple(dispatch.exempt)
+    judgement = message.judged(exempt)
+    if judgement.refusal:
+        dispatch.refused(claim, judgement.refusal.sentence, None)
+    elif judgement.until:
+        dispatch.put_off(claim, judgement.until, judgement.stored())
+    return judgement.refusal is None and judgement.until is None and _counted(dispatch, message, claim)
 
 
-def _tried_at(dispatch: Dispatch) -> datetime:
-    """The start of the oldest try of this round that did not end clearly."""
-    open_ended = sa.select(sa.func.min(SendAttempt.started_at)).where(
-        SendAttempt.dispatch_id == dispatch.id, SendAttempt.started_at >= dispatch.first_try_at, SendAttempt.outcome.in_(("", "checking"))
-    )
-    return db.session.scalar(open_ended) or clock.now()
+def _counted(dispatch: Dispatch, message: Message, claim: str) -> bool:
+    """Take the text's segments from the day's cap, or leave it for tomorrow."""
+    inbox = message.conversation.inbox
+    registration = inbox.registration if inbox.needs_registration else None
+    cap = daily_cap(registration)
+    if registration is None or cap is None or dispatch.count(claim, message.segments or 1, registration.id, cap):
+        return True
+    _tomorrow(dispatch, message, claim, capped(cap))
+    return False
+
+
+def _tomorrow(dispatch: Dispatch, message: Message, claim: str, sentence: str) -> None:
+    until = next_day()
+    full = Answer("cap", False, sentence, until).stored()
+    dispatch.put_off(claim, until, [*(answer for answer in message.verdict if answer["rule"] != "cap"), full])
 
 
 def _outgoing(carrier: Carrier, message: Message) -> Outgoing:
@@ -100,8 +141,14 @@ def _send(work: Work) -> None:
         sent = work.adapter.send(work.credentials, work.outgoing)
     except PermanentFailure as error:
         _refused(work, error)
+    except Doubtful as error:
+        with transaction():
+            _row(work).look_again(work.claim, LOOK_EVERY, failed=error.code)
     except TemporaryFailure as error:
         with transaction():
+            if error.tomorrow:
+                _used_up(_row(work), work.claim, error)
+                return
             _row(work).later(work.claim, error.reason, error.code, error.retry_after)
     except Uncertain:
         # The row stays "sending" until its lease is over; whoever claims it then looks before anything is sent.
@@ -111,6 +158,16 @@ def _send(work: Work) -> None:
         _accepted(work, sent)
 
 
+def _used_up(dispatch: Dispatch, claim: str, error: TemporaryFailure) -> None:
+    """The carrier counts what others sent for the same business, too: by it, today's cap is reached."""
+    message = dispatch.message
+    registration = message.conversation.inbox.registration
+    cap = daily_cap(registration)
+    if registration is not None and cap is not None:
+        UsageDay.fill(registration.id, cap)
+    _tomorrow(dispatch, message, claim, f"{error.reason} It goes out after midnight Pacific time.")
+
+
 def _look(work: Work) -> None:
     """An earlier try may have gone out: ask the carrier, never send again."""
     if work.known_as is not None:
@@ -118,34 +175,44 @@ def _look(work: Work) -> None:
             dispatch = _row(work)
             dispatch.accepted(work.claim, work.known_as, dispatch.message.state, None)
         return
-    waited, reachable, found = clock.now() - work.tried_at, True, None
+    waited, reachable, listed, found = clock.now() - work.tried_at, True, work.adapter.caps.lookup, None
     try:
-        found = work.adapter.find(work.credentials, work.outgoing, work.tried_at)
+        found = _find(work)
     except PermanentFailure:
-        found = None
+        listed = False
     except (TemporaryFailure, Uncertain):
         reachable = False
-    if found is not None and not _of_another(work, found):
+    if found is not None:
         _accepted(work, found)
         return
     with transaction():
         if waited < (LOOK_FOR if reachable else WAIT_FOR_CARRIER):
             _row(work).look_again(work.claim, LOOK_EVERY)
+        elif reachable and listed and (code := _row(work).failed_try()):
+            _row(work).not_taken(work.claim, work.adapter.explain(code), code)
         else:
-            _row(work).unknown(work.claim, "The carrier did not answer, and the text is not in its list. It may have been sent.")
+            looked = ", and the text is not in its list" if work.adapter.caps.lookup else " and keeps no list to look it up in"
+            _row(work).unknown(work.claim, f"The carrier did not answer{looked}. It may have been sent.")
 
 
-def _of_another(work: Work, found: Sent) -> bool:
-    """Whether what was found is an earlier text with the same words, which we know already."""
-    mine = _row(work).message
-    taken = db.session.scalar(sa.select(Message.id).where(Message.inbox_id == mine.inbox_id, Message.provider_id == found.provider_id, Message.id != mine.id))
-    db.session.commit()
-    return taken is not None
+def _find(work: Work) -> Sent | None:
+    """The text in the carrier's list, if it is there and cannot be another one with the same words."""
+    known: set[str] = set()
+    while True:
+        found: Sent | None = work.adapter.find(work.credentials, work.outgoing, work.tried_at, known)
+        if found is None or found.provider_id in known:
+            return None
+        mine = _row(work).message
+        another, twin = mine.belongs_to_another(found.provider_id), mine.has_twin
+        db.session.commit()
+        if not another:
+            return None if twin else found
+        known.add(found.provider_id)
 
 
 def _accepted(work: Work, sent: Sent) -> None:
     with transaction():
-        _row(work).accepted(work.claim, sent.provider_id, str(sent.status), sent.segments)
+        _row(work).accepted(work.claim, sent.provider_id, str(sent.status), sent.segments, sent.price)
 
 
 def _refused(work: Work, error: PermanentFailure) -> None:
@@ -153,7 +220,10 @@ def _refused(work: Work, error: PermanentFailure) -> None:
         dispatch = _row(work)
         if error.opted_out:
             conversation = dispatch.message.conversation
-            Consent.put(conversation.account_id, conversation.inbox.team_id, conversation.address, opted_out=True, source="provider", evidence=error.reason)
+            Consent.put(
+                conversation.account_id, conversation.inbox.team_id, conversation.address, opted_out=True, source="provider", evidence=error.reason,
+                inbox_id=conversation.inbox_id, message=dispatch.message,
+            )
         dispatch.refused(work.claim, error.reason, error.code)
 
 

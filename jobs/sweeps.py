@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from inbox import background, clock
 from inbox.extensions import redis
-from inbox.models import Attachment, ContactImport, Conversation, Dispatch, Registration, WebhookEvent, db, transaction
+from inbox.models import Attachment, Call, ContactImport, Conversation, Dispatch, Notice, Notification, Registration, Replay, Stopping, WebhookEvent, db, release, transaction
+from inbox.models.message import WAITING
 from jobs.send_mail import AGAIN
 
 LONG = 500  # a queue with so much in it needs no more ringing
@@ -27,14 +28,15 @@ def crowded(queue: str) -> bool:
 def sweep_outbox() -> None:
     """Texts whose job was lost or whose worker died."""
     now = clock.now()
-    waiting = sa.select(Dispatch.id).where(Dispatch.state.in_(("queued", "sending", "checking")), Dispatch.sweep_at <= now).limit(1)
-    found = db.session.scalar(waiting)
-    db.session.commit()
-    if found is None or crowded("send"):
-        return
-    with transaction():
-        for dispatch_id in Dispatch.due():
-            background.enqueue("send_message", dispatch_id, on="send")
+    for lane in background.LANES:
+        waiting = sa.select(Dispatch.id).where(WAITING, Dispatch.lane == lane, Dispatch.sweep_at <= now).limit(1)
+        found = db.session.scalar(waiting)
+        db.session.commit()
+        if found is None or crowded(lane):
+            continue
+        with transaction():
+            for dispatch_id in Dispatch.due(lane):
+                background.enqueue("send_message", dispatch_id, on=lane)
 
 
 def sweep_webhooks() -> None:
@@ -45,6 +47,8 @@ def sweep_webhooks() -> None:
     oldest = timedelta(minutes=1)
     if redis.client.set("inbox:sweep:minute", 1, nx=True, ex=60):
         oldest = timedelta(hours=1)
+        with transaction():
+            Stopping.sweep()
     if redis.client.set("inbox:sweep:hour", 1, nx=True, ex=3600):
         oldest = QUARANTINE
         _quarantine()
@@ -71,16 +75,29 @@ def _quarantine() -> None:
 
 def sweep_media() -> None:
     """Files still to be fetched."""
+    with transaction():
+        Attachment.forget_unsent()
     if crowded("default"):
         return
     for attachment_id in Attachment.due():
         background.enqueue("fetch_media", attachment_id)
 
 
+def sweep_calls() -> None:
+    """Calls to place whose job was lost, and calls whose end the carrier never told."""
+    forgotten = Call.forgotten()
+    db.session.commit()
+    for call_id in forgotten:
+        with transaction():
+            db.session.get_one(Call, call_id).settle()
+
+
 def sweep_registrations() -> None:
-    """Registrations whose next check has come."""
+    """Registrations whose next check has come, and replies that should have left on their approval."""
     if Registration.due() and not crowded("default"):
         background.enqueue("poll_registrations")
+    for registration_id in release.due():
+        background.enqueue("release_drafts", registration_id)
 
 
 def sweep_imports() -> None:
@@ -91,6 +108,15 @@ def sweep_imports() -> None:
             background.enqueue("check_import" if state == "checking" else "run_import", import_id, on="mail")
 
 
+def sweep_replays() -> None:
+    """Replays under way: they go on where a worker that died left them."""
+    waiting = Replay.going_on()
+    db.session.commit()
+    if waiting and not crowded("mail"):
+        for replay_id in waiting:
+            background.enqueue("replay_events", replay_id, on="mail")
+
+
 def sweep_mail() -> None:
     """Mails that a mail server in trouble did not take; whoever removes the entry rings, so that each rings once."""
     due = cast("list[bytes]", redis.client.zrangebyscore(AGAIN, 0, time.time(), start=0, num=50))
@@ -98,6 +124,21 @@ def sweep_mail() -> None:
         if redis.client.zrem(AGAIN, entry):
             kind, row_id, attempt, to = json.loads(entry)
             background.enqueue("send_mail", kind, row_id, attempt, to, on="mail")
+
+
+def sweep_notifications() -> None:
+    """Things nobody was told of because a job was lost, members for whom something is due, and once an hour what is old."""
+    lost, due = Notice.lost(), Notification.due()
+    db.session.commit()
+    if due and not crowded("mail"):
+        for member_id, way in due:
+            background.enqueue("deliver_notifications", member_id, way, on="mail")
+    if lost and not crowded("default"):
+        for notice_id in lost:
+            background.enqueue("notify_members", notice_id)
+    if redis.client.set("inbox:sweep:notifications", 1, nx=True, ex=3600):
+        with transaction():
+            Notification.forget_old()
 
 
 def watch_clocks() -> None:

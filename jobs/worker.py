@@ -19,7 +19,7 @@ from rq.job import Job  # noqa: E402
 from rq.serializers import JSONSerializer  # noqa: E402
 from rq.worker.base import WorkerStatus  # noqa: E402
 
-from inbox import background, heartbeat  # noqa: E402
+from inbox import background, heartbeat, origin  # noqa: E402
 from inbox.extensions import db, redis  # noqa: E402
 
 log = logging.getLogger("jobs.worker")
@@ -50,7 +50,8 @@ class InboxWorker(Worker):
     def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
         """Do the job with a database session of its own."""
         try:
-            return bool(super().perform_job(job, queue, execution))
+            with origin.coming_from(origin.JOB):
+                return bool(super().perform_job(job, queue, execution))
         finally:
             db.session.remove()
 

@@ -22,7 +22,7 @@ from inbox.supervisor.prepare import (
 )
 
 PYTHON = sys.executable
-DEFAULT_QUEUES = ("send", "default", "mail")
+DEFAULT_QUEUES = ("send", "auto", "default", "mail", "bulk")
 SANDBOX_HIDES = ("SECRET_KEY", "ENCRYPTION_KEY", "DATABASE_URL", "REDIS_URL", "MAIL_PASSWORD")
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a worker's heartbeat file must not wait for a disk
 LOUD = ("DEBUG", "INFO")
@@ -123,11 +123,11 @@ def migrate(settings: Settings, run_errand: Callable[[Part], int | None]) -> Non
 
 
 def app_parts(settings: Settings, environ: dict[str, str]) -> list[Part]:
-    """Every part of the product itself; two workers, so that slow mail never holds up a text."""
+    """Every part of the product itself; two workers, so that neither slow mail nor one text to thousands holds up a reply."""
     parts = [
         Part("web", web_command(), environ),
-        Part("worker-1", [PYTHON, "-m", "jobs.worker", "send", "default"], environ),
-        Part("worker-2", [PYTHON, "-m", "jobs.worker", "default", "mail", "send"], environ),
+        Part("worker-1", [PYTHON, "-m", "jobs.worker", "send", "auto", "default"], environ),
+        Part("worker-2", [PYTHON, "-m", "jobs.worker", "default", "send", "auto", "mail", "bulk"], environ),
         Part("scheduler", [PYTHON, "-m", "jobs.schedule"], environ),
     ]
     if settings.sandboxed:
