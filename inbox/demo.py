@@ -34,12 +34,14 @@ from inbox.models import (
     Inbox,
     Member,
     Message,
+    Payment,
     Registration,
     Team,
     WebhookEvent,
     db,
     transaction,
 )
+from inbox.models.money import DOLLAR
 
 PASSWORD = "inbox-demo-2026"  # noqa: S105 - shown on the sign-in page of a demo
 DATA = Path(__file__).parent / "data" / "conversations.jsonl"
@@ -177,6 +179,8 @@ def _people(echo: Callable[[str], None]) -> None:
             db.session.refresh(member)
             if member.seat_eligible:
                 account.seat(member, by=owner)
+        payment = Payment.start(account, 25 * DOLLAR, note="Bank transfer 2041", nonce="demo", by=owner)
+        payment.settle(payment.adapter.confirm(payment.charge), by=owner)
 
 
 def _member(email: str) -> Member | None:
@@ -299,7 +303,7 @@ def _played(account_id: int) -> dict[str, int]:
         .where(Conversation.account_id == account_id, Message.kind.in_(("in", "out")))
         .group_by(Conversation.address)
     )
-    found = {address: count for address, count in db.session.execute(query).tuples()}  # noqa: C416 - typed
+    found = {row[0]: row[1] for row in db.session.execute(query)}
     db.session.commit()
     return found
 

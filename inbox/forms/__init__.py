@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import email_validator
 from flask_wtf import FlaskForm
@@ -35,6 +37,21 @@ def address(form: FlaskForm, field: Field) -> None:
     """The validator of e-mail fields."""
     if not is_address(field.data or ""):
         raise ValidationError("Enter an e-mail address, like ana@example.com.")
+
+
+def web_address(sentence: str) -> Callable[[FlaskForm, Field], None]:
+    """The validator of fields for the whole address of a server: http or https, with no query, fragment or user; `sentence` is the refusal."""
+
+    def check(form: FlaskForm, field: Field) -> None:
+        try:
+            parts = urlsplit(field.data)
+            fine = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment or parts.username) and parts.port != 0
+        except ValueError:
+            fine = False
+        if not fine:
+            raise ValidationError(sentence)
+
+    return check
 
 
 def put(form: FlaskForm, error: Refused, **names: str) -> None:

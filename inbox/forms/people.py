@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import re
 
+from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, PasswordField, RadioField, SelectField, StringField, TextAreaField
-from wtforms.validators import DataRequired, Length
+from wtforms.validators import DataRequired, Length, ValidationError
 
+from inbox import dates
+from inbox import phone as phones
 from inbox.forms import choices, lines, spaced
+from inbox.models.profile import BLOCK, ENDING, ending
 
 NAME = [DataRequired("Enter your name; your team sees it beside what you send."), Length(max=120, message="Use at most 120 characters.")]
 
 
-class InviteForm(FlaskForm):
-    """Whom to invite, and as what."""
+class AddressesForm(FlaskForm):
+    """Whom to invite; the role is edited once they were added (ACC-3)."""
 
     emails = TextAreaField(
         "E-mail addresses", filters=[lines], validators=[DataRequired("Enter at least one address."), Length(max=10_000, message="Paste fewer addresses at once.")]
     )
+
+
+class InviteForm(AddressesForm):
+    """Whom to invite, and as what."""
+
     role = SelectField("Role")
     seat = BooleanField("Give each of them a seat")
 
@@ -34,13 +43,29 @@ class ProfileForm(FlaskForm):
     """What a member changes about themselves."""
 
     name = StringField("Name", filters=[spaced], validators=NAME)
+    text_signature = StringField(
+        "Under texts", filters=[lambda text: text if text is None else ending(text)], validators=[Length(max=ENDING, message=f"Use at most {ENDING} characters.")]
+    )
+    email_signature = TextAreaField("Under e-mails", filters=[lines], validators=[Length(max=BLOCK, message=f"Use at most {BLOCK:,} characters.")])
+    phone = StringField("Your phone", filters=[spaced], validators=[Length(max=40, message="Use at most 40 characters.")])
     time_zone = SelectField("Time zone")
+    language = SelectField("Language of dates and numbers")
     theme = RadioField("Appearance", choices={"auto": "Like the device", "light": "Light", "dark": "Dark"})
     shortcuts = BooleanField("Keyboard shortcuts")
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.time_zone.choices = choices.time_zones()
+        self.language.choices = dates.names()
+
+    def validate_phone(self, field: StringField) -> None:
+        """Keep the number in full; a blank one is fine."""
+        if not field.data:
+            return
+        number = phones.normalize(field.data, current_user.account.country or "US")
+        if number is None:
+            raise ValidationError("Enter a phone number with its area code, like (415) 555-0100, or leave this blank.")
+        field.data = number
 
 
 class PasswordForm(FlaskForm):

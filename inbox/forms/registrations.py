@@ -112,6 +112,15 @@ PARTS = (
 ENTRIES = {entry.name: entry for part in PARTS for entry in part.entries}
 
 
+_SAMPLES = tuple(f"sample_{n}" for n in range(1, 6))
+_TOGETHER = ("brand_legal_name", "use_case", *_SAMPLES, "has_embedded_links", "has_embedded_phone")
+
+
+def beside(entry: Entry) -> list[Entry]:
+    """The other fields whose check depends on this one: samples, what they must name, what they may hold."""
+    return [ENTRIES[name] for name in _TOGETHER if name != entry.name] if entry.name in _TOGETHER else []
+
+
 def read(posted: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a posted form as text and switches, valid or not; absurdly long text is cut so that it can be kept."""
     form: dict[str, Any] = {}

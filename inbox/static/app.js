@@ -4,7 +4,7 @@ const $ = (s, r = document) => r.querySelector(s), $$ = (s, r = document) => [..
 const on = (names, f, o) => names.split(' ').forEach(n => addEventListener(n, f, o));
 const conv = () => $('#conversation[data-id]'), strip = () => $('#lock'), state = () => strip()?.dataset.state ?? '';
 const path = (...p) => ['/c', conv().dataset.id, ...p].join('/');
-const HOLDING = ['mine', 'idle'], WRITABLE = ['free', ...HOLDING];
+const HOLDING = ['mine', 'idle'], WRITABLE = ['free', 'waiting', ...HOLDING];
 const token = () => JSON.parse(document.body.getAttribute('hx-headers:inherited') || '{}')['X-CSRFToken'] ?? '';
 const store = { get: k => { try { return localStorage[k]; } catch { return undefined; } }, set: (k, v) => { try { v ? localStorage[k] = v : localStorage.removeItem(k); } catch { /* private mode */ } } };
 
@@ -47,12 +47,13 @@ function upsert(box, fragment) {
     const old = document.getElementById(el.id);
     if (!old && box.querySelector(':scope > #more') && key(el) < key($$('.conv-row', box).pop() ?? el)) continue;  // further down than the page has loaded
     if (!old) { place(box, el); if (box.id === 'rows') newer(el); arrived(el); }
-    else if (old.className === 'day') continue;
+    else if (old.className === 'day' || el.dataset.kind === 'call' && old.isEqualNode(el)) continue;  // a voicemail goes on playing
     else {
       const focused = old.contains(document.activeElement) && document.activeElement.matches('a'), moved = old.dataset.key !== el.dataset.key;
       old.replaceWith(el);
       if (moved && busy) box.dataset.untidy = '1'; else if (moved) place(box, el);
       if (focused) $('a', el)?.focus({ preventScroll: true });
+      if (el.dataset.kind === 'call' && old.dataset.state !== el.dataset.state) arrived(el);
     }
     put.push(el);
   }
@@ -82,8 +83,10 @@ const newestIn = () => Math.max(+($('#seen')?.value ?? 0), ...$$('#thread [data-
 function see() { const s = $('#seen'), b = $('#body'); if (s && b && !b.value.trim()) s.value = newestIn(); }
 let reading = 0;
 function arrived(el) {
-  if (el.dataset.kind !== 'in') return;
-  const c = conv(); if (c) say(`${c.dataset.first}: ${$('.bub', el)?.textContent.slice(0, 120) ?? 'a picture'}`);
+  const call = el.dataset.kind === 'call';
+  if (el.dataset.kind !== 'in' && !call) return;
+  const c = conv(); if (c) say(call ? $('b', el).textContent : `${c.dataset.first}: ${$('.bub', el)?.textContent.slice(0, 120) ?? 'a picture'}`);
+  if (call && !['missed', 'voicemail'].includes(el.dataset.state)) return;
   if (c && document.visibilityState === 'visible' && $('#composer:not(.bare)')) { clearTimeout(reading); reading = setTimeout(() => conv() === c && ask(path('reading'), { value: 'read' }), 400); }
 }
 
@@ -103,6 +106,7 @@ function lockChanged() {
     if (now === 'taken') { save(true); say(`${name} took over. Your text is saved as a draft.`, true); }
     if (now === 'expired' && HOLDING.includes(had)) { save(true); say('The conversation was unlocked. Your draft is saved.', true); }
     if (now === 'free' && had === 'theirs') say('Nobody is replying now.');
+    if (had === 'waiting') { save(true); location.reload(); }  // the carriers decided: the form sends now
     if (!HOLDING.includes(now)) { const d = $('#idle'); if (d?.open) d.close('gone'); prompted = warned = false; }
     if (!HOLDING.includes(had) || had === '') { active = false; }
     was = now; wasId = id;
@@ -208,7 +212,8 @@ setInterval(() => {
 on('online offline', () => { badge(); tries = 1; });
 on('click', e => { if (e.target.closest('[data-retry]')) tries = 1; });
 
-/* 7. drafts: on the server as you type, in this browser as a net */
+/* 7. drafts: on the server as you type, in this browser as a net; composer.js counts and attaches, and hears of what changed here */
+const count = () => dispatchEvent(new Event('composer'));
 let timer = 0;
 const local = kind => `draft:${conv()?.dataset.id}:${kind}`;
 function save(now) {
@@ -229,10 +234,11 @@ function clear(id) { const t = document.getElementById(id); if (!t) return; t.va
 on('input', e => {
   const t = e.target; if (!t.matches?.('#body, #note')) return;
   if (conv()) { t.dirty = true; store.set(local(t.id === 'note' ? 'note' : 'reply'), t.value); save(); }
-  if (t.id === 'body') { count(); if (conv() && !t.value.trim()) see(); if (state() === 'free' && t.value && conv()) take(); }
+  if (t.id === 'body') { if (conv() && !t.value.trim()) see(); if (state() === 'free' && t.value && conv()) take(); }
 });
 let taking = false;
 function take() { if (taking) return; taking = true; ask(path('lock'), {}).finally(() => taking = false); }
+on('change', e => { if (e.target.name === 'kind') pick(e.target.value); });
 on('submit', e => { if (e.target.matches('[data-forget]')) for (const k of Object.keys(localStorage)) if (k.startsWith('draft:')) localStorage.removeItem(k); });
 on('click', e => {
   if (e.target.closest('[data-keep]')) renew(true);
@@ -241,51 +247,9 @@ on('click', e => {
 });
 function pick(kind) { const k = $('#kind-' + kind); if (k) { k.checked = true; count(); $(kind === 'note' ? '#note' : '#body')?.focus(); } }
 
-/* 8. text segments: GSM 03.38 septets, else UCS-2 code units */
-const GSM = new Set("@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"), TWO = new Set('^{}\\[~]|€\f');
-const PLAIN = { '’': "'", '‘': "'", '“': '"', '”': '"', '–': '-', '—': '-', '…': '...', '\u00a0': ' ', '•': '-' };
-export function segments(text) {
-  const odd = new Set([...text].filter(c => !GSM.has(c) && !TWO.has(c))), uni = odd.size > 0, one = uni ? 70 : 160, many = uni ? 67 : 153;
-  const costs = [...text].map(c => uni ? c.length : TWO.has(c) ? 2 : 1), n = costs.reduce((a, b) => a + b, 0);
-  if (n <= one) return { n, parts: 1, room: one - n, uni, odd: [...odd] };
-  let parts = 1, used = 0;
-  for (const c of costs) { if (used + c > many) { parts++; used = 0; } used += c; }
-  return { n, parts, room: many - used, uni, odd: [...odd] };
-}
-function count() {
-  const b = $('#body'), out = $('#count'); if (!b || !out) return;
-  const s = segments(b.value), u = $('#unicode');
-  out.firstChild.data = `${s.n}/${s.n + s.room} `; out.children[0].textContent = `· ${s.parts} segment${s.parts === 1 ? '' : 's'}${s.uni ? ', Unicode' : ''}`;
-  if (!u) return;
-  const plain = segments([...b.value].map(c => PLAIN[c] ?? c).join('')).parts;
-  u.hidden = !(s.uni && s.parts > segments([...b.value].filter(c => !s.odd.includes(c)).join('')).parts);
-  if (!u.hidden) { $('b', u).textContent = `${s.odd.slice(0, 4).join(' ')} makes this ${s.parts} segments.`; $('[data-plain]', u).hidden = plain >= s.parts; }
-}
-on('click', e => { if (e.target.closest('[data-plain]')) { const b = $('#body'); b.value = [...b.value].map(c => PLAIN[c] ?? c).join(''); b.dispatchEvent(new Event('input', { bubbles: true })); b.focus(); } });
-
-/* 9. pictures: chosen, dropped or pasted */
-function attach(files) {
-  const input = $('#files'); if (!input || !$('#file-list')) return;
-  const all = new DataTransfer(); for (const f of [...input.files, ...files]) if (all.files.length < 10) all.items.add(f);
-  input.files = all.files; listFiles();
-}
-function listFiles() {
-  const input = $('#files'), box = $('#file-list'); if (!input || !box) return;
-  box.replaceChildren(...[...input.files].map((f, i) => {
-    const li = document.createElement('li'), b = document.createElement('button');
-    li.className = 'chip'; li.append(Object.assign(document.createElement('span'), { className: 'v', textContent: `${f.name} ${(f.size / 1048576).toFixed(1)} MB` }));
-    Object.assign(b, { type: 'button', textContent: '×', ariaLabel: `Remove ${f.name}` });
-    b.onclick = () => { const rest = new DataTransfer(); [...input.files].forEach((x, n) => n !== i && rest.items.add(x)); input.files = rest.files; listFiles(); };
-    li.append(b); return li;
-  }));
-}
-on('change', e => { if (e.target.id === 'files') listFiles(); if (e.target.name === 'kind') { count(); $(e.target.value === 'note' ? '#note' : '#body')?.focus(); } });
-on('dragover', e => { if (e.dataTransfer?.types.includes('Files') && $('#file-list')) e.preventDefault(); });
-on('drop', e => { if (e.dataTransfer?.files.length && e.target.closest?.('#conversation') && $('#file-list')) { e.preventDefault(); attach(e.dataTransfer.files); } });
-on('paste', e => { if (e.target.id === 'body' && e.clipboardData?.files.length) { e.preventDefault(); attach(e.clipboardData.files); } });
-
 /* 10. answers of forms */
-on('sent sent-archived', e => { clear('body'); const i = $('#files'); if (i) { i.value = ''; listFiles(); } const f = $('#draft-from'); if (f) f.hidden = true; say('Sent.'); $('#send-menu')?.hidePopover?.(); if (e.type === 'sent') $('#body')?.focus(); else archived(); });
+on('sent sent-archived', e => { clear('body'); const f = $('#draft-from'); if (f) f.hidden = true; say('Sent.'); $('#send-menu')?.hidePopover?.(); if (e.type === 'sent') $('#body')?.focus(); else archived(); });
+on('released', () => { clearTimeout(timer); $('#body').dirty = false; store.set(local('reply'), ''); });  // the server has it, and may send it any time
 on('noted', () => { clear('note'); say('Note added.'); $('#note')?.focus(); });
 on('archived', archived);
 function archived() {

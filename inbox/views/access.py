@@ -7,20 +7,24 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from flask import Flask, abort, current_app, g, redirect, request, session, url_for
+from flask import Flask, abort, after_this_request, current_app, g, redirect, request, session, url_for
 from flask_login import current_user
 from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
 
-from inbox import clock
+from inbox import clock, origin
 from inbox.extensions import login
-from inbox.models import Account, Contact, Conversation, Denied, Inbox, LoginSession, Member, NoSeat, db, transaction
-from inbox.permissions import INBOXED, SEATED, Permission
+from inbox.models import Account, Contact, Conversation, Inbox, LoginSession, Member, db, transaction
+from inbox.models.member import digest
+from inbox.models.rights import refusal
+from inbox.permissions import Permission
 
 F = TypeVar("F", bound=Callable[..., Any])
 PUBLIC = "public"
 SIGNED_IN = "signed-in"
 SESSION_TOKEN = "token"  # noqa: S105 - the name of the cookie's entry
+SOCKET_SESSION = "inbox.login_session"  # in the environment of a socket; no header of a request can be called that
+WHILE_DUE = frozenset({"security", "second_factors", "passkeys", "fresh", "sessions", "provider_sign_in"})  # what is open before a demanded second factor is set up
 
 
 def public(view: F) -> F:
@@ -51,6 +55,8 @@ def member() -> Member:
 
 
 def register(app: Flask) -> None:
+    app.before_request(_note_origin)
+    app.teardown_request(lambda _: origin.use())
     app.before_request(_no_nul)
     app.before_request(_check_host)
     app.before_request(_check_access)
@@ -58,12 +64,20 @@ def register(app: Flask) -> None:
 
 @login.user_loader
 def load(user_id: str) -> Member | None:
-    """The member of a live server-side session; the signed cookie alone proves nothing."""
-    found = LoginSession.find(session.get(SESSION_TOKEN, ""))
+    """The member of a live server-side session; the signed cookie alone proves nothing. A socket keeps the session it was opened with."""
+    opened = request.environ.get(SOCKET_SESSION)
+    found = LoginSession.of_socket(opened) if opened else LoginSession.find(session.get(SESSION_TOKEN, ""), reading=request.method == "GET")
     if found is None or found.member.public_id != user_id:
         return None
+    if request.environ.get("HTTP_UPGRADE", "").lower() == "websocket":
+        request.environ[SOCKET_SESSION] = found.id
     g.login_session = found
     return found.member
+
+
+def _note_origin() -> None:
+    """Events of this request come from the carrier or from the client's address, which only configured proxies may name (S10)."""
+    origin.use(origin.CARRIER if request.blueprint == "hooks" else origin.address(request.remote_addr))
 
 
 def _no_nul() -> None:
@@ -96,11 +110,14 @@ def _check_access() -> Any:
     if not current_user.is_authenticated:
         return sign_in_first()
     _note_presence()
+    _renew()
+    if g.login_session.setup_due and request.blueprint not in WHILE_DUE:
+        return _set_up_first()
     if permission == SIGNED_IN:
         return None
     verdict = member().can(permission)
     if not verdict:
-        raise (NoSeat if permission in SEATED and permission in member().permissions else Denied)(verdict.why)
+        raise refusal(verdict)
     return None
 
 
@@ -114,6 +131,30 @@ def sign_in_first() -> Any:
     if request.headers.get("HX-Request"):
         return "", 401, {"HX-Redirect": target}
     return redirect(target, 303)
+
+
+def _renew() -> None:
+    """After a change of rights the browser gets a new token (SECURITY S43); a page that still loads with the token before leaves the cookie alone."""
+    row = g.login_session
+    current = digest(session.get(SESSION_TOKEN, "")) == row.token_digest
+    if row.renewal_due and current and SOCKET_SESSION not in request.environ:
+        with transaction():
+            token = row.renew()
+        if token:
+            session[SESSION_TOKEN] = token
+    elif not current and SOCKET_SESSION not in request.environ:
+        after_this_request(_leave_cookie)
+
+
+def _leave_cookie(response: Response) -> Response:
+    session.modified = False
+    return response
+
+
+def _set_up_first() -> Any:
+    """The account demands a second factor: nothing else opens before it is there."""
+    target = url_for("security.index")
+    return ("", 403, {"HX-Redirect": target}) if request.headers.get("HX-Request") else redirect(target, 303)
 
 
 def _note_presence() -> None:
@@ -140,13 +181,15 @@ def inbox_or_404(public_id: str, *, manage: bool = False) -> Inbox:
     who = member()
     query = sa.select(Inbox).where(Inbox.public_id == public_id, Inbox.account_id == who.account_id)
     if manage and who.can(Permission.INBOXES_MANAGE):
-        return db.session.scalar(query.where(Inbox.owner_id.is_(None))) or abort(404)
-    found = db.session.scalar(query.where(Inbox.id.in_(who.inbox_ids)))
+        managed = db.session.scalar(query.where(Inbox.owner_id.is_(None)))
+        return managed if managed and who.can(Permission.INBOXES_MANAGE, on=managed) else abort(404)
+    found = db.session.scalar(query.where(Inbox.id.in_(who.readable_inbox_ids)))
     return found if found and found.registered else abort(404)
 
 
-def contact_or_404(public_id: str) -> Contact:
-    return db.session.scalar(Contact.visible_to(member()).where(Contact.public_id == public_id)) or abort(404)
+def contact_or_404(public_id: str, permission: Permission = Permission.CONTACTS_VIEW) -> Contact:
+    """A contact the member may use that permission on."""
+    return db.session.scalar(Contact.visible_to(member(), permission).where(Contact.public_id == public_id)) or abort(404)
 
 
 def member_or_404(public_id: str) -> Member:
@@ -154,4 +197,4 @@ def member_or_404(public_id: str) -> Member:
     return db.session.scalar(sa.select(Member).where(Member.public_id == public_id, Member.account_id == member().account_id)) or abort(404)
 
 
-__all__ = ["INBOXED", "PUBLIC", "SIGNED_IN", "contact_or_404", "conversation_or_404", "inbox_or_404", "member", "member_or_404", "public", "requires", "signed_in"]
+__all__ = ["PUBLIC", "SIGNED_IN", "contact_or_404", "conversation_or_404", "inbox_or_404", "member", "member_or_404", "public", "requires", "signed_in"]

@@ -10,10 +10,13 @@ from flask import Blueprint, Response, flash, request, url_for
 from inbox import phone as phones
 from inbox.forms.compose import ComposeForm
 from inbox.models import Contact, Conversation, Denied, Inbox, Refused, db, transaction
+from inbox.models.gate import Path
 from inbox.permissions import Permission
+from inbox.views import screens
 from inbox.views.access import member, requires
+from inbox.views.counting import Meter, meter
 from inbox.views.hypermedia import fragment, go, is_fragment, page
-from inbox.views.uploads import take_uploads
+from inbox.views.uploads import kept_uploads, take_uploads
 
 bp = Blueprint("compose", __name__)
 
@@ -31,8 +34,16 @@ def new() -> Response:
 def contacts() -> Response:
     """Suggestions for the To field."""
     words = request.args.get("to", "").strip()
-    found = Contact.search(member().account_id, words, limit=8) if len(words) >= 2 else []
+    found = Contact.search(member(), words, limit=8) if len(words) >= 2 else []
     return fragment("compose/_contacts.html", contacts=[c for c in found if c.phone])
+
+
+@bp.get("/compose/meter")
+@requires(Permission.CONVERSATIONS_COMPOSE)
+def meter_of() -> Response:
+    """How a text is counted and what it costs, for the recipient and the inbox of the form."""
+    form = ComposeForm(request.args, meta={"csrf": False})
+    return fragment("messages/_count.html", meter=_meter(form, Inbox.sendable_by(member())), body="", files=0)
 
 
 @bp.post("/compose")
@@ -42,7 +53,7 @@ def create() -> Response:
     form = ComposeForm()
     try:
         inbox = _inbox(form)
-        uploads = take_uploads(inbox.account_id)
+        uploads = take_uploads(inbox)
         with transaction():
             to = _address(form.to.data or "", inbox)
             message = Conversation.compose(inbox, to, form.body.data or "", by=member(), nonce=(form.nonce.data or "")[:40] or None, uploads=uploads)
@@ -55,7 +66,9 @@ def create() -> Response:
         else:
             form.form_errors.append(refused.sentence)
         return _form(form, refused.status)
-    flash("Sent. It is in Archived until they answer.")
+    asked, waits = message.path == Path.OPT_IN, screens.held(message)
+    sent = f"Held: {waits}." if waits else "Sent. It is in Archived until they answer."
+    flash("We asked them for a YES first. Your text is kept as a draft in the conversation." if asked else sent)
     return go(url_for("conversations.show", conversation=message.conversation.public_id))
 
 
@@ -76,7 +89,7 @@ def _address(text: str, inbox: Inbox) -> str:
     if phones.normalize(text, region) or not member().can(Permission.CONTACTS_VIEW):
         return text
     named = list(
-        db.session.scalars(sa.select(Contact).where(Contact.account_id == inbox.account_id, sa.func.lower(Contact.name) == text.lower(), Contact.phone.is_not(None)).limit(2))
+        db.session.scalars(Contact.visible_to(member()).where(sa.func.lower(Contact.name) == text.lower(), Contact.phone.is_not(None)).limit(2))
     )
     if len(named) > 1:
         raise Refused(f"Several contacts are called {text}. Write the number.", field="to")
@@ -88,6 +101,22 @@ def _form(form: ComposeForm, status: int = 200) -> Response:
     if status == 200 and len(inboxes) == 1:
         form.inbox.data = inboxes[0].public_id
     template = "compose/_form.html" if is_fragment() and status != 200 else "compose/new.html"
-    return page(template, status, form=form, inboxes=inboxes)
+    takes = max((i.texting.adapter.caps for i in inboxes), key=lambda caps: caps.max_media, default=None)
+    return page(
+        template, status, form=form, inboxes=inboxes, meter=_meter(form, inboxes), uploads=kept_uploads(), takes=takes if takes and takes.max_media else None,
+    )
+
+
+def _meter(form: ComposeForm, inboxes: list[Inbox]) -> Meter:
+    """The meter of the chosen inbox; while nobody is named, for a number of its own country."""
+    inbox = next((i for i in inboxes if i.public_id == form.inbox.data), None)
+    if inbox is None:
+        return Meter("", False, 0, 0, 0)
+    try:
+        address = phones.normalize(_address(form.to.data or "", inbox), phones.region_of(inbox.phone or "") or "US")
+    except Refused:
+        address = None
+    ending = Conversation.first_text_ending(inbox, address, member())
+    return meter(inbox.texting.adapter, address or inbox.phone or "", ending=ending, plain=inbox.plain_texts)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from flask import Blueprint, Response, flash, request, url_for
 from sqlalchemy.orm import joinedload
 
 from inbox.forms.contacts import ContactForm
-from inbox.models import Consent, Contact, Conversation, Member, Refused, db, transaction
+from inbox.models import Contact, Conversation, Member, Refused, db, transaction
 from inbox.permissions import Permission
 from inbox.views.access import contact_or_404, member, requires
+from inbox.views.consents import standing
 from inbox.views.hypermedia import either, go, page
 
 bp = Blueprint("contacts", __name__)
@@ -23,7 +22,7 @@ PAGE = 40
 def index() -> Response:
     """Contacts by name; `q` searches names and numbers, `after` is the last contact of the page before."""
     words = request.args.get("q", "")[:100].replace("\x00", "")
-    found = Contact.search(member().account_id, words, after=_after(), limit=PAGE + 1)
+    found = Contact.search(member(), words, after=_after(), limit=PAGE + 1)
     more = found[PAGE - 1] if len(found) > PAGE else None
     return either("contacts/index.html", "contacts/_list.html", contacts=found[:PAGE], more=more, words=words, paged=bool(request.args.get("after")))
 
@@ -32,7 +31,7 @@ def _after() -> tuple[str, int] | None:
     last = request.args.get("after", "")
     if not last:
         return None
-    found = db.session.execute(sa.select(Contact.name, Contact.id).where(Contact.account_id == member().account_id, Contact.public_id == last)).first()
+    found = db.session.scalar(Contact.visible_to(member()).where(Contact.public_id == last))
     return (found.name, found.id) if found else None
 
 
@@ -47,21 +46,14 @@ def show(contact: str) -> Response:
         .order_by(Conversation.last_activity_at.desc())
         .limit(50)
     )
-    inboxes = {inbox.team_id for inbox in _inboxes()}
-    consents = db.session.scalars(sa.select(Consent).where(Consent.address == (row.phone or ""), Consent.team_id.in_(inboxes), Consent.opted_out)).all()
-    return page("contacts/show.html", contact=row, conversations=db.session.scalars(talks).unique().all(), opted_out=bool(consents))
-
-
-def _inboxes() -> list[Any]:
-    from inbox.models import Inbox
-
-    return Inbox.visible_to(member())
+    found = standing(row, member())
+    return page("contacts/show.html", contact=row, conversations=db.session.scalars(talks).unique().all(), standing=found, opted_out=found.opted_out)
 
 
 @bp.get("/contacts/<contact>/edit")
 @requires(Permission.CONTACTS_EDIT)
 def edit(contact: str) -> Response:
-    row = contact_or_404(contact)
+    row = contact_or_404(contact, Permission.CONTACTS_EDIT)
     form = _form(row)
     form.first.data, form.last.data, form.email.data = row.first_name, row.last_name, row.email or ""
     form.owner.data = row.owner.public_id if row.owner else ""
@@ -71,7 +63,7 @@ def edit(contact: str) -> Response:
 @bp.post("/contacts/<contact>")
 @requires(Permission.CONTACTS_EDIT)
 def update(contact: str) -> Response:
-    row = contact_or_404(contact)
+    row = contact_or_404(contact, Permission.CONTACTS_EDIT)
     form = _form(row)
     if form.validate():
         try:
@@ -88,7 +80,7 @@ def update(contact: str) -> Response:
 
 def _form(row: Contact) -> ContactForm:
     form = ContactForm()
-    people = [m for m in Member.of(row.account_id) if m.active or m.id == row.owner_id]
+    people = [m for m in Member.of(row.account_id) if m.id == row.owner_id or m.can(Permission.CONVERSATIONS_REPLY)]
     form.owner.choices = [("", "Nobody"), *((m.public_id, m.name) for m in people)]
     return form
 

@@ -7,7 +7,6 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, request, url_for
 
 from inbox import clock
-from inbox import phone as phones
 from inbox.models import Conversation
 from inbox.models.conversation import VIEWS
 from inbox.permissions import Permission
@@ -19,9 +18,9 @@ from inbox.views.hypermedia import fragment, is_fragment, page
 bp = Blueprint("conversations", __name__)
 bp.add_app_template_filter(screens.linked, "linked")
 bp.add_app_template_global(screens.explain, "explain")
+bp.add_app_template_global(screens.held, "held")
 bp.add_app_template_global(screens.event_words, "event_words")
 bp.add_app_template_global(screens.ledger_words, "ledger_words")
-bp.add_app_template_filter(phones.segments, "segments")
 bp.add_app_template_global(epoch_ms, "epoch")
 bp.add_app_template_global(lambda: epoch_ms(clock.now()), "now_ms")
 
@@ -87,7 +86,7 @@ def news(found: Conversation, *, since: int, event: int, fence: int) -> dict[str
     fresh = screens.tail(found, since, event)
     newest = {d.message.id for d in fresh if d.message}
     items, _ = found.thread(limit=12)
-    recent = [d for d in screens.draw(items) if d.message and d.message.outgoing and d.message.id not in newest]
+    recent = [d for d in screens.draw(items) if d.message and (d.message.outgoing or d.message.kind == "call") and d.message.id not in newest]
     return {"conversation": found, "thread": [*recent, *fresh], "strip": screens.strip(found, who, fence=fence), "args": _args(found)}
 
 

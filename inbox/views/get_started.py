@@ -68,7 +68,7 @@ def _first_inbox(who: Member) -> Step:
     key, icon, title = "inbox", "inbox", "Create your first shared inbox"
     live = next((inbox for inbox in inboxes if inbox.registered), None)
     if live:
-        return Step(key, icon, title, f"{live.name}, {live.phone_display} is on.", True)
+        return Step(key, icon, title, f"{live.name}, {live.phone_display} is on." if _may_know(who, live) else "It is on.", True)
     may = who.can(Permission.INBOXES_CREATE)
     if not inboxes:
         label = "Continue" if may and InboxDraft.of(who) else "Get started"
@@ -78,11 +78,16 @@ def _first_inbox(who: Member) -> Step:
     return _waiting(who, inboxes[0], registration)
 
 
+def _may_know(who: Member, inbox: Inbox) -> bool:
+    """Names of inboxes are for those who are in them or set them up."""
+    return inbox.id in who.readable_inbox_ids or any(who.can(permission, on=inbox) for permission in (Permission.INBOXES_MANAGE, Permission.REGISTRATION_MANAGE))
+
+
 def _waiting(who: Member, inbox: Inbox, registration: Registration | None) -> Step:
     """The inbox exists, the carriers have not approved it."""
-    key, icon, title, name = "inbox", "inbox", "Create your first shared inbox", f"{inbox.name}, {inbox.phone_display}"
+    key, icon, title, name = "inbox", "inbox", "Create your first shared inbox", f"{inbox.name}, {inbox.phone_display}" if _may_know(who, inbox) else "An inbox"
     state = registration.state if registration else "draft"
-    may = who.can(Permission.REGISTRATION_MANAGE)
+    may = who.can(Permission.REGISTRATION_MANAGE, on=registration or inbox)
     url = url_for("registrations.show", registration=registration.public_id) if registration and may else ""
     words = {
         "draft": ("Finish registration", f"{name} is ready. Register it with the carriers so that it can text.", "Not registered", "warn"),

@@ -11,23 +11,36 @@ from flask import Flask, current_app, g
 from flask_login import current_user
 from markupsafe import Markup
 
-from inbox import clock
+from inbox import clock, dates, signature
 from inbox import phone as phones
 from inbox.models import Conversation, Inbox, Member
 from inbox.permissions import Permission
 
 
 @lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
+def zone_named(name: str) -> ZoneInfo:
+    """The time zone, or UTC when the name means nothing."""
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a name too long for a file, or of a folder
         return ZoneInfo("UTC")
+
+
+def _reader() -> Any:
+    """The member who reads; None for visitors and in jobs."""
+    return current_user._get_current_object() if current_user and current_user.is_authenticated else None
 
 
 def zone() -> ZoneInfo:
     """The reader's time zone."""
-    return _zone(current_user.time_zone) if current_user and current_user.is_authenticated else _zone("UTC")
+    who = _reader()
+    return zone_named(who.time_zone) if who else zone_named("UTC")
+
+
+def hand() -> dates.Written:
+    """How the reader's language writes times and numbers; the words around them stay English."""
+    who = _reader()
+    return dates.written(who.language if who else dates.USUAL)
 
 
 def local(at: datetime) -> datetime:
@@ -36,35 +49,46 @@ def local(at: datetime) -> datetime:
 
 def clock_time(at: datetime) -> str:
     """9:42 AM in the reader's zone."""
-    return local(at).strftime("%I:%M %p").lstrip("0")
+    return hand().clock(local(at))
 
 
 def short_time(at: datetime) -> str:
     """For lists: the time today, Yesterday, a weekday within six days, else the date."""
-    then, today = local(at), local(clock.now())
+    place, write = zone(), hand()
+    then, today = at.astimezone(place), clock.now().astimezone(place)
     days = (today.date() - then.date()).days
     if days <= 0:
-        return clock_time(at)
+        return write.clock(then)
     if days == 1:
         return "Yesterday"
     if days < 7:
-        return then.strftime("%a")
-    return then.strftime("%b %d").replace(" 0", " ") if then.year == today.year else then.strftime("%b %d, %Y").replace(" 0", " ")
+        return write.weekday(then)
+    return write.date(then) if then.year == today.year else write.dated(then)
 
 
 def day(at: datetime) -> str:
     """For threads: Today, Yesterday, or the date."""
-    then, today = local(at).date(), local(clock.now()).date()
-    if then == today:
+    then, today = local(at), local(clock.now()).date()
+    if then.date() == today:
         return "Today"
-    if then == today - timedelta(days=1):
+    if then.date() == today - timedelta(days=1):
         return "Yesterday"
-    return then.strftime("%A, %B %d").replace(" 0", " ") + ("" if then.year == today.year else f", {then.year}")
+    return hand().day(then) if then.year == today.year else hand().dayed(then)
 
 
 def long_time(at: datetime) -> str:
     """Nov 18, 2:10 PM."""
-    return local(at).strftime("%b %d, ").replace(" 0", " ") + clock_time(at)
+    return hand().moment(local(at))
+
+
+def number(value: int) -> str:
+    """12,345 as the reader's language groups digits."""
+    return hand().number(value)
+
+
+def email_signature(source: str) -> Markup:
+    """A signature as its e-mails show it: cleaned on the way out."""
+    return Markup(signature.html(source))  # noqa: S704 - nh3 has let nothing through but six tags
 
 
 def epoch_ms(at: datetime) -> int:
@@ -98,7 +122,8 @@ def register(app: Flask) -> None:
     env = app.jinja_env
     env.trim_blocks = env.lstrip_blocks = True
     env.filters.update(
-        clock_time=clock_time, short_time=short_time, day=day, long_time=long_time, epoch_ms=epoch_ms, phone=phones.display, iso=lambda at: local(at).isoformat(timespec="seconds")
+        clock_time=clock_time, short_time=short_time, day=day, long_time=long_time, epoch_ms=epoch_ms, phone=phones.display, number=number, email_signature=email_signature,
+        iso=lambda at: local(at).isoformat(timespec="seconds"),
     )
     env.globals.update(icon=icon, navigation=navigation, Permission=Permission, cap=lambda n: "99+" if n > 99 else n)
 

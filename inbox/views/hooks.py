@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, abort, current_app, request, send_file
 from sqlalchemy.exc import SQLAlchemyError
 
-from inbox import media, media_link
-from inbox.channels.base import RawRequest, Unreadable
+from inbox import media, media_link, refusals, selftest
+from inbox.channels.base import CallNotice, RawRequest, Unreadable
 from inbox.extensions import csrf
-from inbox.models import Attachment, Carrier, Inbox, WebhookEvent, db, transaction
+from inbox.models import Attachment, Carrier, Contact, Door, Inbox, db, transaction
+from inbox.models.call import UNHEARD, usual_greeting
+from inbox.models.contact import WITHHELD
 from inbox.views.access import public
 
 bp = Blueprint("hooks", __name__)
@@ -20,31 +21,64 @@ MAX_BODY = 1_000_000  # bytes
 KEPT_HEADERS = ("content-type", "x-twilio-signature", "x-twilio-webhooks-signature-settings", "i-twilio-idempotency-token", "user-agent")
 
 
-@bp.route("/hooks/sms/<token>/<any(messages, status, voice, dial, events):kind>", methods=["POST"])
+@bp.route("/hooks/sms/<token>/<any(messages, status, voice, dial, recording, call, events):kind>", methods=["GET", "POST"])
 @csrf.exempt
 @public
 def create(token: str, kind: str) -> Response:
-    """Take a carrier's request: 403 and nothing kept unless it is signed for this very address."""
+    """Take a carrier's request: 403 and nothing kept unless it is signed for this very address. Some carriers can only report by GET."""
     request.max_content_length = MAX_BODY
-    carrier = _carrier(token)
-    raw = _raw(carrier)
-    if not carrier.adapter.verify(carrier.credentials, raw, raw.url) or not _meant_for(carrier, raw):
-        abort(403)
-    dedupe, problem = _dedupe(carrier, kind, raw)
-    headers = {name: raw.headers[name] for name in KEPT_HEADERS if name in raw.headers}
+    door, raw = _take(token, kind)
+    if kind in ("voice", "dial"):
+        answer = (_answer_call if kind == "voice" else _after_dial)(_carrier(token), raw)
+        if answer is not None:
+            return Response(answer, content_type="text/xml; charset=utf-8")
+    status, content_type, body = door.adapter.ack(kind)
+    return Response(body, status, content_type=content_type)
+
+
+def _take(token: str, kind: str, *, anew: bool = False) -> tuple[Door, RawRequest]:
+    """Verify and store by what this process remembers of the carrier; where that did not do, once more by what the database says now."""
     try:
-        with transaction():
-            row = WebhookEvent.store(carrier, kind, dedupe, method=raw.method, url=raw.url, headers=headers, body=raw.body)
-            if row is not None:
-                row.problem = problem
+        door = Door.at(token, anew=anew) or abort(404)
+        _taken(door, kind)
+        raw = _raw(door)
+        genuine = _genuine(door, raw)
+        stored = genuine and _store(door, kind, raw, unchanged=not anew)
     except SQLAlchemyError:
         current_app.logger.exception("a carrier's request could not be stored")
         db.session.rollback()
         abort(503)
-    if kind == "voice":
-        return _answer_call(carrier, raw)
-    status, content_type, body = carrier.adapter.ack(kind)
-    return Response(body, status, content_type=content_type)
+    if not stored and not anew:
+        return _take(token, kind, anew=True)
+    if not genuine:
+        refusals.note(door.id)
+        abort(403)
+    return door, raw
+
+
+def _store(door: Door, kind: str, raw: RawRequest, *, unchanged: bool) -> bool:
+    dedupe, problem = _dedupe(door, kind, raw)
+    headers = {name: raw.headers[name] for name in KEPT_HEADERS if name in raw.headers}
+    with transaction():
+        return door.store(kind, dedupe, method=raw.method, url=raw.url, headers=headers, body=raw.body, problem=problem, unchanged=unchanged) is not None
+
+
+@bp.post("/hooks/sms/<token>/test")
+@csrf.exempt
+@public
+def test(token: str) -> Response:
+    """Our own call of this address: 403 unless it is signed like a carrier's; nothing is kept. The answer proves that it was this server."""
+    request.max_content_length = MAX_BODY
+    carrier = _carrier(token)
+    raw = _raw(carrier)
+    if not _genuine(carrier, raw):
+        abort(403)
+    return Response(selftest.proof(current_app.config["SECRET_KEY"], raw.body + raw.url.encode()), content_type="text/plain; charset=utf-8")
+
+
+def _genuine(carrier: Carrier | Door, raw: RawRequest) -> bool:
+    keys = carrier.credentials
+    return bool(carrier.adapter.verify(keys, raw, raw.url) and carrier.adapter.meant_for(keys, raw))
 
 
 def _carrier(token: str) -> Carrier:
@@ -56,41 +90,84 @@ def _carrier(token: str) -> Carrier:
         abort(503)
 
 
-def _raw(carrier: Carrier) -> RawRequest:
+def _taken(door: Door, kind: str) -> None:
+    """Only what this kind of carrier sends, the way it sends it."""
+    methods = door.adapter.hooks.get(kind) or abort(404)
+    if request.method not in methods:
+        abort(405, valid_methods=sorted(methods))
+
+
+def _raw(carrier: Carrier | Door) -> RawRequest:
     """The request as it came, at the address the carrier was given: proxies may have changed ours."""
     query = request.query_string.decode("latin-1")
     url = carrier.public_url.rstrip("/") + request.path + (f"?{query}" if query else "")
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return RawRequest(method=request.method, url=url, headers=headers, body=request.get_data(cache=False, parse_form_data=False))
+    return RawRequest(method=request.method, url=url, headers=headers, body=request.get_data())
 
 
-def _meant_for(carrier: Carrier, raw: RawRequest) -> bool:
-    """Whether the account the body names, if it names one, is the one this address belongs to."""
-    named = [value for name, value in parse_qsl(raw.body.decode("utf-8", "replace"), keep_blank_values=True) if name == "AccountSid"]
-    return all(value == carrier.account_sid for value in named)
-
-
-def _dedupe(carrier: Carrier, kind: str, raw: RawRequest) -> tuple[str, str | None]:
+def _dedupe(door: Door, kind: str, raw: RawRequest) -> tuple[str, str | None]:
     """What makes a repetition of this request the same, and what is wrong with it, if it can't be read."""
     problem = None
     try:
-        names = [event.dedupe for event in carrier.adapter.parse(raw)]
+        names = [event.dedupe for event in door.adapter.parse(raw)]
     except Unreadable as error:
         names, problem = [], error.reason
     key = f"{kind}:{'|'.join(names)}" if names else f"{kind}:sha256:{hashlib.sha256(raw.url.encode() + raw.body).hexdigest()}"
     return (key if len(key) <= 200 else f"{kind}:sha256:{hashlib.sha256(key.encode()).hexdigest()}"), problem
 
 
-def _answer_call(carrier: Carrier, raw: RawRequest) -> Response:
-    """Ring the forwarding number of the inbox, or say that texting works."""
-    fields = dict(reversed(raw.form()))
+def _answer_call(carrier: Carrier, raw: RawRequest) -> bytes:
+    """Ring the forwarding number of the inbox, else take a message, else say that texting works; a blocked caller hears a busy line."""
+    inbox = _called(carrier, _fields(raw))
+    if _blocked(carrier, raw):
+        reject: bytes = carrier.adapter.reject_twiml()
+        return reject
+    if inbox is None or not inbox.forward_to:
+        return _take_message(carrier, inbox)
+    twiml: bytes = carrier.adapter.forward_twiml(inbox.forward_to, inbox.phone, carrier.hook("dial"), inbox.ring_seconds, carrier.hook("call"))
+    return twiml
+
+
+def _fields(raw: RawRequest) -> dict[str, str]:
+    """The form's fields; the first of a repeated one counts."""
+    return dict(reversed(raw.form()))
+
+
+def _after_dial(carrier: Carrier, raw: RawRequest) -> bytes | None:
+    """What follows once the forwarding number rang: a message where nobody answered. None where the call is simply over."""
+    fields = _fields(raw)
+    if fields.get("DialCallStatus") not in UNHEARD:
+        return None
+    if "ref" in request.args:  # a member called out
+        words: bytes = carrier.adapter.greeting_twiml("Nobody answered. Goodbye.")
+        return words
+    return _take_message(carrier, _called(carrier, fields))
+
+
+def _called(carrier: Carrier, fields: dict[str, str]) -> Inbox | None:
+    """The inbox whose number rings; None when it takes no calls."""
     inbox = db.session.scalar(sa.select(Inbox).where(Inbox.account_id == carrier.account_id, Inbox.phone == fields.get("To", "")))
-    if inbox is not None and inbox.forward_to:
-        twiml = carrier.adapter.forward_twiml(inbox.forward_to, inbox.phone or "", carrier.hook("dial"))
-    else:
-        name = carrier.account.name
+    return inbox if inbox is not None and inbox.texting.adapter.caps.calls else None
+
+
+def _blocked(carrier: Carrier, raw: RawRequest) -> bool:
+    """Whether nobody wants to hear of who calls; those who hide their number are one contact."""
+    try:
+        callers = [event.sender or WITHHELD for event in carrier.adapter.parse(raw) if isinstance(event, CallNotice)]
+    except Unreadable:
+        return False
+    blocked = sa.select(Contact.id).where(Contact.account_id == carrier.account_id, Contact.phone.in_(callers), Contact.blocked_at.is_not(None))
+    return db.session.scalar(blocked) is not None
+
+
+def _take_message(carrier: Carrier, inbox: Inbox | None) -> bytes:
+    name = carrier.account.name
+    twiml: bytes
+    if inbox is None or not inbox.voicemail:
         twiml = carrier.adapter.greeting_twiml(f"Thank you for calling {name}. Please send a text to this number, and our team will answer.")
-    return Response(twiml, content_type="text/xml; charset=utf-8")
+    else:
+        twiml = carrier.adapter.voicemail_twiml(inbox.greeting or usual_greeting(name), carrier.hook("recording"))
+    return twiml
 
 
 @bp.route("/hooks/sms/<token>/media/<attachment>")

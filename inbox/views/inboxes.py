@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import time
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,8 +14,10 @@ from inbox.channels.base import ChannelError, NumberTaken, Uncertain
 from inbox.forms import put
 from inbox.forms.inboxes import ConfirmForm, DetailsForm, NumberForm, SettingsForm
 from inbox.models import Conversation, Event, Inbox, InboxDraft, InboxMember, Member, Refused, Registration, db, transaction
+from inbox.models.call import usual_greeting
 from inbox.models.conversation.receiving import DEFAULTS
-from inbox.models.inbox import HUES, check_details, suggest_api_code
+from inbox.models.conversation.replying import OPT_IN_REQUEST
+from inbox.models.inbox import HUES, MembersChanged, check_details, check_keywords, check_opt_in_request, check_quiet, suggest_api_code
 from inbox.permissions import Permission
 from inbox.views import wizard
 from inbox.views.access import inbox_or_404, member, requires
@@ -33,7 +36,8 @@ GONE = "This inbox is not being set up anymore."
 @requires(Permission.INBOXES_MANAGE)
 def index() -> Any:
     who = member()
-    inboxes = list(db.session.scalars(sa.select(Inbox).where(Inbox.account_id == who.account_id, Inbox.owner_id.is_(None)).order_by(Inbox.name)))
+    shared = db.session.scalars(sa.select(Inbox).where(Inbox.account_id == who.account_id, Inbox.owner_id.is_(None)).order_by(Inbox.name))
+    inboxes = [inbox for inbox in shared if who.can(Permission.INBOXES_MANAGE, on=inbox)]
     people = db.session.execute(
         sa.select(InboxMember.inbox_id, sa.func.count()).where(InboxMember.inbox_id.in_([i.id for i in inboxes])).group_by(InboxMember.inbox_id)
     )
@@ -43,11 +47,13 @@ def index() -> Any:
         "inboxes/index.html",
         inboxes=inboxes,
         people=dict(people.all()), registrations=registrations, state=lambda i: _pill(i, registrations.get(i.team_id)),
-        draft=draft, may_create=who.can(Permission.INBOXES_CREATE), several_teams=len(wizard.teams(who)) > 1,
+        draft=draft, may_people=bool(who.can(Permission.INBOXES_MEMBERS)), may_create=who.can(Permission.INBOXES_CREATE), several_teams=len(wizard.teams(who)) > 1,
     )
 
 
 def _pill(inbox: Inbox, registration: Registration | None) -> tuple[str, str]:
+    if not inbox.needs_registration:
+        return PILLS["approved"]
     if registration is None:
         return PILLS["draft"]
     if registration.state == "approved" and inbox.joined_at is None:
@@ -344,45 +350,84 @@ SAVE: dict[str, Callable[[], Response]] = {"details": _save_details, "number": _
 
 
 @bp.get("/inboxes/<inbox>/members")
-@requires(Permission.INBOXES_MANAGE)
+@requires(Permission.INBOXES_MEMBERS)
 def members(inbox: str) -> Any:
-    row = inbox_or_404(inbox, manage=True)
+    row = _peopled(inbox)
     return _members(row, {person.public_id for person in row.members})
 
 
+def _peopled(public_id: str) -> Inbox:
+    """The inbox, for those who may choose who is in it."""
+    row = inbox_or_404(public_id, manage=True)
+    member().require(Permission.INBOXES_MEMBERS, on=row)
+    return row
+
+
 @bp.post("/inboxes/<inbox>/members")
-@requires(Permission.INBOXES_MANAGE)
+@requires(Permission.INBOXES_MEMBERS)
 def save_members(inbox: str) -> Any:
-    """First press: who gains and who loses. Second press: save (BOX-4)."""
-    row = inbox_or_404(inbox, manage=True)
+    """First press: who gains and who loses. Second press: save, unless the list is no longer the one that was shown (BOX-4)."""
+    row = _peopled(inbox)
     everyone = {person.public_id: person for person in Member.of(row.account_id) if person.active}
     wanted = {key for key in request.form.getlist("people") if key in everyone}
     if not row.registered:
         return _members(row, wanted, 422, sentence="You can add people once carriers approve this inbox. We’ll e-mail you.")
-    current = {person.public_id: person for person in row.members}
-    gains = [person for key, person in everyone.items() if key in wanted and key not in current]
-    loses = [(person, _held(person, row)) for key, person in current.items() if key not in wanted]
-    if not gains and not loses:
+    if wanted == {person.public_id for person in row.members if person.active}:
         flash("Nothing changed.")
         return redirect(url_for("inboxes.members", inbox=row.public_id), 303)
     if request.form.get("confirmed") != "1":
-        return page("inboxes/members_confirm.html", inbox=row, wanted=sorted(wanted), gains=gains, loses=loses)
-    with transaction():
-        row.set_members([everyone[key] for key in wanted], by=member())
+        return _confirm_members(row, everyone, wanted)
+    try:
+        with transaction():
+            row.set_members([everyone[key] for key in wanted], by=member(), seen={everyone[key].id for key in request.form.getlist("seen") if key in everyone})
+    except MembersChanged as error:
+        return _confirm_members(row, everyone, wanted, error)
     flash(f"Saved. {len(wanted)} {'person has' if len(wanted) == 1 else 'people have'} access to {row.name}.")
     return redirect(url_for("inboxes.members", inbox=row.public_id), 303)
 
 
-def _held(person: Member, inbox: Inbox) -> int:
-    query = sa.select(sa.func.count(Conversation.id)).where(
-        Conversation.inbox_id == inbox.id, Conversation.assignee_id == person.id, Conversation.archived_at.is_(None)
+def _confirm_members(row: Inbox, everyone: dict[str, Member], wanted: set[str], error: MembersChanged | None = None) -> Response:
+    """Who gains and who loses access, before anything is saved."""
+    current = {person.public_id: person for person in row.members if person.active}
+    gains = [person for key, person in everyone.items() if key in wanted and key not in current]
+    loses = [person for key, person in current.items() if key not in wanted]
+    return page(
+        "inboxes/members_confirm.html", error.status if error else 200, inbox=row, wanted=sorted(wanted), seen=sorted(current), gains=gains, loses=loses, held=_held(row, loses),
+        sentence=error.sentence if error else "", standing=lambda person: _standing(person, row),
     )
-    return db.session.scalar(query) or 0
+
+
+def _held(inbox: Inbox, people: list[Member]) -> dict[int, int]:
+    """How many open conversations of the inbox each of them has."""
+    query = (
+        sa.select(Conversation.assignee_id, sa.func.count())
+        .where(Conversation.inbox_id == inbox.id, Conversation.assignee_id.in_([person.id for person in people]), Conversation.archived_at.is_(None))
+        .group_by(Conversation.assignee_id)
+    )
+    return {person_id: count for person_id, count in db.session.execute(query) if person_id is not None}
+
+
+def _standing(person: Member, inbox: Inbox) -> tuple[str, str, str]:
+    """What access to the inbox lets somebody do, the color of that, and why it is not more; costs no query."""
+    held = person.permissions_in(inbox.team_id)
+    roles = " and ".join(person.role_names)
+    if Permission.CONVERSATIONS_VIEW not in held:
+        why = f"{roles} does not allow reading conversations" if roles else "Holds no role"
+        return "Cannot read", "warn", f"{why}{' of this team' if Permission.CONVERSATIONS_VIEW in person.permissions else ''}, so access here changes nothing yet."
+    if Permission.CONVERSATIONS_REPLY not in held:
+        return "Reads only", "", f"{roles} only allows reading{' in this team' if Permission.CONVERSATIONS_REPLY in person.permissions else ''}."
+    if not person.seated:
+        return "Reads only", "", "Has no seat, so can read but not reply."
+    return "Reads and replies", "ok", ""
 
 
 def _members(inbox: Inbox, ticked: set[str], status: int = 200, sentence: str = "") -> Response:
     people = [person for person in Member.of(inbox.account_id) if person.active]
-    return page("inboxes/members.html", status, inbox=inbox, people=people, ticked=ticked, sentence=sentence, registered=inbox.registered)
+    every = {person.id for person in people if Permission.CONVERSATIONS_ALL in person.permissions_in(inbox.team_id)}
+    return page(
+        "inboxes/members.html", status, inbox=inbox, people=people, ticked=ticked, inside={person.public_id for person in inbox.members}, every=every, sentence=sentence,
+        registered=inbox.registered, standing=lambda person: _standing(person, inbox),
+    )
 
 
 @bp.get("/inboxes/<inbox>/settings")
@@ -391,12 +436,23 @@ def edit(inbox: str) -> Any:
     row = inbox_or_404(inbox, manage=True)
     form = SettingsForm(formdata=None, obj=row)
     form.reopen.data = "yes" if row.reopen else "no"
+    form.consent_scope.data = row.team.consent_scope
+    form.quiet_opens.data, form.quiet_closes.data = _hour(row.quiet_opens), _hour(row.quiet_closes)
     form.forward_to.data = phones.display(row.forward_to) if row.forward_to else ""
     return _settings(row, form)
 
 
+def _hour(minutes: int) -> time:
+    return time(minutes // 60 % 24, minutes % 60)
+
+
+def _minutes(at: time | None, otherwise: int) -> int:
+    return at.hour * 60 + at.minute if at else otherwise
+
+
 LOCK = ("lock_on", "lock_lease", "lock_heartbeat", "idle_after", "idle_answer")
-PLAIN = ("description", "stop_reply", "start_reply", "help_reply")
+PLAIN = ("description", "stop_reply", "start_reply", "help_reply", "opt_in_request")
+WORDS = ("stop_words", "start_words", "help_words")
 
 
 @bp.post("/inboxes/<inbox>/settings")
@@ -408,7 +464,9 @@ def update(inbox: str) -> Any:
     if not valid or form.errors:
         return _settings(row, form, 422)
     wanted: dict[str, Any] = {name: form[name].data or "" for name in PLAIN}
-    wanted |= {"sign_texts": bool(form.sign_texts.data), "reopen": form.reopen.data == "yes", "forward_to": forward_to or None}
+    wanted |= {name: bool(form[name].data) for name in ("double_opt_in", "append_opt_out")}
+    wanted |= {"sign_texts": bool(form.sign_texts.data), "plain_texts": bool(form.plain_texts.data), "reopen": form.reopen.data == "yes", "forward_to": forward_to or None}
+    wanted |= {"ring_seconds": form.ring_seconds.data or row.ring_seconds, "voicemail": bool(form.voicemail.data), "greeting": form.greeting.data or ""}
     try:
         with transaction():
             _apply(row, form, wanted)
@@ -420,14 +478,21 @@ def update(inbox: str) -> Any:
 
 
 def _settings(row: Inbox, form: SettingsForm, status: int = 200) -> Response:
-    usual = {keyword: text.format(name=member().account.name) for keyword, text in DEFAULTS.items()}
-    return page("inboxes/settings.html", status, inbox=row, form=form, usual=usual)
+    usual = {keyword: text.format(name=member().account.name) for keyword, text in {**DEFAULTS, "ASK": OPT_IN_REQUEST}.items()}
+    greeting = usual_greeting(member().account.name)
+    return page("inboxes/settings.html", status, inbox=row, form=form, usual=usual, greeting=greeting, may_people=bool(member().can(Permission.INBOXES_MEMBERS, on=row)))
 
 
 def _apply(row: Inbox, form: SettingsForm, wanted: dict[str, Any]) -> None:
     lock = {name: form[name].data for name in LOCK if form[name].data != getattr(row, name)}
     if lock:
         row.configure_lock(by=member(), **lock)
+    if form.consent_scope.data:
+        row.set_consent_scope(form.consent_scope.data, by=member())
+    wanted |= check_keywords(*(form[name].data or "" for name in WORDS))
+    check_opt_in_request(wanted["opt_in_request"])
+    opens, closes = _minutes(form.quiet_opens.data, row.quiet_opens), _minutes(form.quiet_closes.data, row.quiet_closes) or 24 * 60
+    wanted |= check_quiet(form.quiet.data or row.quiet, opens, closes)
     before = {name: getattr(row, name) for name in wanted if getattr(row, name) != wanted[name]}
     for name in before:
         setattr(row, name, wanted[name])

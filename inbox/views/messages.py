@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, abort, flash, redirect, request, url_for
 
 from inbox.models import Conversation, Denied, LockLost, Message, Refused, SendRefused, Stale, db, transaction
+from inbox.models.rights import attend
 from inbox.permissions import Permission
 from inbox.views import screens
 from inbox.views.access import conversation_or_404, member, requires
 from inbox.views.conversations import back_to, number, whole
-from inbox.views.hypermedia import fragment, is_fragment
-from inbox.views.uploads import take_uploads
+from inbox.views.hypermedia import either, fragment, is_fragment
+from inbox.views.uploads import kept_uploads, take_uploads
 
 bp = Blueprint("messages", __name__)
 
@@ -26,7 +27,7 @@ def create(conversation: str) -> Response:
     found, who = conversation_or_404(conversation), member()
     archive = request.form.get("then") == "archive"
     try:
-        uploads = take_uploads(found.account_id)
+        uploads = take_uploads(found.inbox)
         with transaction():
             message = found.reply(
                 request.form.get("body", ""), by=who, fence=_fence(found), seen=number("seen"), nonce=_nonce(), anyway=request.form.get("anyway") == "1", uploads=uploads
@@ -41,7 +42,8 @@ def create(conversation: str) -> Response:
             raise
         return _refused(found, refused)
     if not is_fragment():
-        flash("Sent." if not archive else "Sent and archived.")
+        waits = screens.held(message)
+        flash(f"Held: {waits}." if waits else "Sent and archived." if archive else "Sent.")
         return redirect(back_to(found), 303)  # type: ignore[return-value]
     return _written(found, message, "sent-archived" if archive else "sent")
 
@@ -73,6 +75,43 @@ def retry(message: str) -> Response:
     return _changed(found)
 
 
+@bp.post("/messages/<message>/cancel")
+@requires(Permission.CONVERSATIONS_REPLY)
+def cancel(message: str) -> Response:
+    """Take back a text that has not left."""
+    found = _message_or_404(message)
+    with transaction():
+        found.cancel(by=member())
+    return _changed(found)
+
+
+@bp.post("/messages/<message>/release")
+@requires(Permission.CONVERSATIONS_REPLY)
+def release(message: str) -> Response:
+    """Send a text now that waits for the end of quiet hours."""
+    found = _message_or_404(message)
+    with transaction():
+        found.release(by=member())
+    return _changed(found)
+
+
+@bp.get("/messages/<message>/checks")
+@requires(Permission.CONVERSATIONS_VIEW)
+def checks(message: str) -> Response:
+    """What the send gate said about a text, rule by rule (MSG-1)."""
+    found = _message_or_404(message)
+    if not found.outgoing:
+        abort(404)
+    found = screens.message_with_author(found.id) or found
+    return either("messages/checks.html", "messages/_checks.html", message=found, conversation=found.conversation, checks=screens.checks(found), way=WAYS.get(found.path, ""))
+
+
+WAYS = {
+    "reply": "A reply", "compose": "A first text", "api": "Sent by another program", "scheduled": "A scheduled text", "auto": "The answer to a keyword", "away": "An away message",
+    "flow": "An automation", "bulk": "One text to many", "opt_in": "The question for a YES",
+}
+
+
 @bp.post("/messages/<message>/sent")
 @requires(Permission.CONVERSATIONS_REPLY)
 def mark_sent(message: str) -> Response:
@@ -88,6 +127,8 @@ def _fence(found: Conversation) -> int:
     fence = number("fence")
     if fence:
         return fence
+    attend(member())
+    found._one_writer()  # before its lock row, as everywhere
     held = found.acquire(by=member())
     if held is None:
         other = found.lock_holder()
@@ -112,7 +153,7 @@ def _refused(found: Conversation, refused: Refused, **more: Any) -> Response:
     """Nothing was written: the sentence, the lock as it is, the new texts, and everything typed stays."""
     fence = number("fence")
     if not is_fragment():
-        typed = {"body": request.form.get("body", ""), "note_body": request.form.get("note", ""), "kind": more.get("kind", "reply")}
+        typed = {"body": request.form.get("body", ""), "note_body": request.form.get("note", ""), "kind": more.get("kind", "reply"), "uploads": kept_uploads()}
         return whole(found, refused.status, refusal=refused.sentence, fence=fence, stale=bool(more.get("stale")), **typed)
     fresh = screens.tail(found, number("seen"), screens.last_event(found)) if more.get("stale") else []
     return fragment(

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
+from datetime import time as midnight
 from typing import Any
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, abort, flash, redirect, request, url_for
+from sqlalchemy.orm import joinedload
 
 from inbox import clock
 from inbox.channels.base import Issue
 from inbox.forms import registrations as fields
-from inbox.models import Carrier, Inbox, Refused, Registration, db, transaction
+from inbox.models import Carrier, Conversation, Inbox, Refused, Registration, db, transaction
 from inbox.models.registration import PENDING
+from inbox.models.usage import nearly_full
 from inbox.permissions import Permission
 from inbox.views.access import member, requires
+from inbox.views.helpers import hand, number
 from inbox.views.hypermedia import fragment, is_fragment, page
 
 bp = Blueprint("registrations", __name__)
@@ -27,7 +32,9 @@ PILLS = {
 }
 
 
-DONE = 6  # past the last stage
+DONE = 7  # past the last stage
+STEPS = {"profile": 2, "brand": 3, "campaign": 4}  # where each review stands in the timeline
+HOW_LONG = {"profile": "Usually hours, at most 3 days", "brand": "Usually minutes, at most 5 business days", "campaign": "Usually 10 to 15 business days"}
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,15 @@ class Stage:
     text: str = ""
     at: datetime | None = None
     since: bool = False
+    expected: str = ""
+    late: bool = False
 
 
 def registration_or_404(public_id: str) -> Registration:
-    """A registration of the member's account."""
+    """A registration of a team whose registration the member may manage."""
     query = sa.select(Registration).where(Registration.public_id == public_id, Registration.account_id == member().account_id)
-    return db.session.scalar(query) or abort(404)
+    found = db.session.scalar(query)
+    return found if found and member().can(Permission.REGISTRATION_MANAGE, on=found) else abort(404)
 
 
 @bp.get("/registrations/<registration>")
@@ -66,11 +76,37 @@ def _panel(row: Registration, sentence: str = "") -> dict[str, Any]:
     return {
         "registration": row, "inboxes": inboxes_of(row), "pill": words, "tone": tone, "symbol": symbol, "stages": stages(row), "pending": row.state in PENDING,
         "issues": [(issue, fields.ENTRIES.get(issue.field or "")) for issue in row.found_issues()], "checked": _ago(row.checked_at), "sentence": sentence,
+        "wrote": _wrote(row) if row.state != "approved" else [],
+        "due": _date(due[1]) if row.state in PENDING and not row.overdue("campaign") and (due := row.expected("campaign")) else "",
+        "limits": limits_in_words(row.limits) if row.state == "approved" else [],
+        "full": nearly_full(row) if row.state == "approved" else None,
     }
+
+
+def limits_in_words(limits: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What an approved campaign may send, as a fact and what it means; empty while the carriers have not said."""
+    if not limits.get("mps"):
+        return []
+    mps, cap, score = float(limits["mps"]), limits.get("daily_cap"), limits.get("score")
+    rate = f"{mps:g} segments a second"
+    each = "That is about " + (f"{number(int(mps * 60))} short texts a minute." if mps < 10 else f"{int(mps)} short texts every second.")
+    day = (f"{number(int(cap))} segments a day", "To T-Mobile customers, for everything your business texts. It starts anew at midnight Pacific time.") if cap else (
+        "No daily limit", "As many segments a day as the rate allows.")
+    found = [(rate, each), day]
+    if score is not None:
+        found.append((f"Business score {score} of 100", "The carriers set the limits by it. A second review by them can raise it."))
+    return found
 
 
 def inboxes_of(row: Registration) -> list[Inbox]:
     return list(db.session.scalars(sa.select(Inbox).where(Inbox.team_id == row.team_id, Inbox.owner_id.is_(None)).order_by(Inbox.id)))
+
+
+def _wrote(row: Registration) -> list[Conversation]:
+    """The newest open conversations of the team's inboxes that cannot text yet, of those the member may open."""
+    waiting = [inbox.id for inbox in inboxes_of(row) if not inbox.registered]
+    query = Conversation.scope(member()).options(joinedload(Conversation.contact)).where(Conversation.inbox_id.in_(waiting), Conversation.archived_at.is_(None))
+    return list(db.session.scalars(query.order_by(Conversation.last_activity_at.desc()).limit(5))) if waiting else []
 
 
 def _ago(at: datetime | None) -> str:
@@ -88,33 +124,56 @@ def _ago(at: datetime | None) -> str:
 
 
 def stages(row: Registration) -> list[Stage]:
-    """The timeline: created, sent, business verified, campaign reviewed, number linked, texting on (REG-2)."""
+    """The timeline: created, sent, profile, brand, campaign, number, texting on; each with its date or when to expect it (REG-2)."""
     reached = _reached(row)
     return [_look(stage, at, reached, row) for at, stage in enumerate(_plan(row, reached))]
 
 
 def _plan(row: Registration, reached: int) -> list[Stage]:
     """Every stage with what there is to say about it now."""
-    first = next(iter(inboxes_of(row)), None)
-    times = {state: datetime.fromisoformat(at) for state, at in row.history}
+    inboxes = inboxes_of(row)
+    first = next(iter(inboxes), None)
     decided = row.decided_at if row.state in ("approved", "suspended", "expired") else None
     reserved = "The number is reserved" + (" and calls are forwarded already." if first and first.forward_to else ".")
     needed = "Carriers need to know who texts and what for." if reached <= 1 else ""
-    compared = "The name is compared with its tax ID. Usually minutes, at most a day."
     matched = f"{row.form.get('brand_legal_name', '')} matched its tax ID."
     shown = "The inbox is in the sidebar of everyone in it." if reached == DONE else "The inbox appears in the sidebar and in Compose for everyone you add."
-    if reached <= 3:
-        campaign = Stage("", "shield-check", "Campaign under carrier review", "Usually 2 to 5 business days.", times.get("in_review"), since=reached == 3)
-    else:
-        campaign = Stage("", "shield-check", "Campaign reviewed", "", decided)
+    joined = [inbox.joined_at for inbox in inboxes if inbox.joined_at]
+    read = "People at the carriers read what you text and how customers agree." if reached <= STEPS["campaign"] else ""
+    checked = "The carrier checks that the business details are complete." if reached <= STEPS["profile"] else ""
+    linked = f"{len(joined)} of {len(inboxes)} numbers joined." if joined and len(inboxes) > 1 and reached > STEPS["campaign"] else ""
+    then = row.expected("campaign")
+    last = f"usually by {_date(then[1])}" if then and row.state in PENDING and not row.overdue("campaign") else ""
     return [
         Stage("", "inbox", "Inbox created", reserved if first else "", first.created_at if first else row.created_at),
         Stage("", "pencil", "Form sent", needed, row.submitted_at),
-        Stage("", "building-2", "Business verified", compared if reached <= 2 else matched),
-        campaign,
-        Stage("", "phone", "Number linked", "", first.joined_at if first else None),
-        Stage("", "send", "Texting on", shown, decided),
+        _review(row, "profile", "user-check", "Customer profile accepted", checked, reached),
+        _review(row, "brand", "building-2", "Business verified", "The name is compared with its tax ID." if reached <= STEPS["brand"] else matched, reached),
+        _review(row, "campaign", "shield-check", "Campaign reviewed", read, reached, decided),
+        Stage("", "phone", "Number assigned", linked, min(joined, default=None), expected=last),
+        Stage("", "send", "Texting on", shown, decided, expected=last),
     ]
+
+
+def _review(row: Registration, step: str, symbol: str, title: str, text: str, reached: int, decided: datetime | None = None) -> Stage:
+    """A stage the carriers decide: its date once they did, until then when to expect it."""
+    at, mine, expected = row.accepted(step) or decided, STEPS[step], row.expected(step) if row.state in PENDING else None
+    if reached > mine:
+        return Stage("", symbol, title, text, at)
+    words = ""
+    if expected:
+        words = f"usually {_date(expected[0])} – {_date(expected[1])}" if step == "campaign" else f"usually by {_date(expected[1])}"
+    late = reached == mine and row.overdue(step)
+    if late:
+        ask = row.refs.get("campaign") or row.refs.get("brand")
+        text = "This takes longer than usual. Nothing is lost, and you need not do anything." + (f" To ask the carrier’s support, name {ask}." if ask else "")
+    else:
+        text = f"{text} {HOW_LONG[step]}."
+    return Stage("", symbol, title, text, expected=words, late=late)
+
+
+def _date(day: date) -> str:
+    return hand().date(datetime.combine(day, midnight()))
 
 
 def _look(stage: Stage, at: int, reached: int, row: Registration) -> Stage:
@@ -134,8 +193,10 @@ def _reached(row: Registration) -> int:
     if row.state == "draft":
         return 1
     if row.state in ("suspended", "expired"):
-        return 5
-    return 3 if row.provider_state.startswith("campaign") or row.provider_state == "brand approved" else 2
+        return DONE - 1
+    if row.provider_state.startswith("campaign") or row.provider_state == "brand approved":
+        return STEPS["campaign"]
+    return STEPS["brand"] if row.state == "rejected" or row.accepted("profile") else STEPS["profile"]
 
 
 @bp.post("/registrations/<registration>/check")
@@ -194,8 +255,18 @@ def check_field(registration: str) -> Any:
     row = registration_or_404(registration)
     entry = fields.ENTRIES.get(request.args.get("field", "")) or abort(404)
     values = {**_values(row), **fields.read(request.form)}
-    issues = [issue for issue in _check(row, values) if issue.field == entry.name]
-    return fragment("registrations/_note.html", entry=entry, value=values.get(entry.name, ""), problem=issues[0].message if issues else "")
+    problems, tips = _first(_check(row, values)), _first(Carrier.of(row.account_id).adapter.advise(values))
+    beside = [other for other in fields.beside(entry) if values.get(other.name) or other.kind == "switch"]
+    return fragment("registrations/_notes.html", entry=entry, beside=beside, values=values, problems=problems, tips=tips)
+
+
+def _first(issues: list[Issue]) -> dict[str, str]:
+    """The first problem of each field of the form, in words."""
+    at: dict[str, str] = {}
+    for issue in issues:
+        if issue.field in fields.ENTRIES:
+            at.setdefault(issue.field or "", issue.words)
+    return at
 
 
 def _check(row: Registration, values: dict[str, Any]) -> list[Issue]:
@@ -211,13 +282,10 @@ def _values(row: Registration) -> dict[str, Any]:
 
 def _form(row: Registration, values: dict[str, Any], issues: list[Issue], status: int = 200) -> Response:
     """The form with each problem at its field; what fits no field stands above."""
-    at: dict[str, str] = {}
-    for issue in issues:
-        if issue.field in fields.ENTRIES:
-            at.setdefault(issue.field, issue.message)
-    whole = [issue.message for issue in issues if issue.field not in fields.ENTRIES]
+    at = _first(issues)
+    whole = [issue.words for issue in issues if issue.field not in fields.ENTRIES]
     adapter = Carrier.of(row.account_id).adapter
     return page(
-        "registrations/edit.html", status, registration=row, parts=fields.PARTS, values=values, problems=at, whole=whole, use_cases=adapter.use_cases(),
-        inboxes=inboxes_of(row), entries=fields.ENTRIES, checked=status == 422,
+        "registrations/edit.html", status, registration=row, parts=fields.PARTS, values=values, problems=at, whole=whole, tips=_first(adapter.advise(values)),
+        use_cases=adapter.use_cases(), inboxes=inboxes_of(row), entries=fields.ENTRIES, checked=status == 422,
     )

@@ -15,12 +15,14 @@ from sqlalchemy.orm import joinedload
 
 from inbox import channels, clock
 from inbox import phone as phones
-from inbox.models import Consent, Conversation, Draft, Event, Filter, Inbox, Member, Message, SendRefused, db
+from inbox.models import Attachment, Consent, Conversation, Draft, Event, Filter, Inbox, Member, Message, db
 from inbox.models.conversation import VIEWS, Held, Item, Row
 from inbox.models.conversation.listing import PAGE, parse_cursor
 from inbox.models.conversation.reading import SHOWN
+from inbox.models.gate import Answer, Judgement, judge, quiet_now
 from inbox.permissions import Permission
-from inbox.views.helpers import day, epoch_ms, local
+from inbox.views.counting import Meter, meter
+from inbox.views.helpers import clock_time, day, epoch_ms, hand, local, long_time
 
 THREAD = 30
 CLOSE = 10 * 60  # seconds within which two texts of one writer are drawn as one group
@@ -46,8 +48,56 @@ def linked(text: str) -> Markup:
 def explain(message: Message, channel: str = "sms") -> str:
     """Why a text did not arrive and what to do, in words."""
     if message.error_code:
-        return channels.get(channel).explain(message.error_code)
+        return channels.explain(channel, message.error_code)
     return message.error_text or "The carrier gave no reason."
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule of the send gate in words; `look` is passed, warned, waits, no or skipped."""
+
+    title: str
+    look: str
+    sentence: str = ""
+
+
+_CHECKS = {
+    "content": "There is something to send", "length": "The length", "media": "The files", "registration": "The carrier registration", "address": "The number",
+    "block": "Blocked contacts", "consent": "Opt-outs", "opt_in": "A YES to our texts", "balance": "The balance", "quiet": "Quiet hours", "cap": "The carriers’ daily limit",
+}
+
+
+def checks(message: Message) -> list[Check]:
+    """What the gate said about a text when it was last asked."""
+    found = []
+    for answer in message.verdict:
+        sentence = answer.get("sentence", "")
+        if answer.get("until") and not answer["exempt"]:
+            sentence = f"{sentence} It waits until {long_time(datetime.fromisoformat(answer['until']))}.".strip()
+        no = "waits" if answer.get("until") else "no"
+        look = "skipped" if answer["exempt"] else no if not answer["passed"] else "warned" if sentence else "passed"
+        found.append(Check(_CHECKS.get(answer["rule"], str(answer["rule"]).replace("_", " ").capitalize()), look, sentence))
+    return found
+
+
+def held(message: Message) -> str:
+    """Why a text waits and until when, by the reader's clock; empty when it does not."""
+    hold = message.hold
+    if hold is None:
+        return ""
+    until = hold["until"]
+    when = f"at {clock_time(until)}" if local(until).date() == local(clock.now()).date() else long_time(until)
+    if hold["rule"] == "cap":
+        return f"today’s limit is used up; goes out {when}"
+    why = night(message.conversation)
+    return f"{why[:1].lower()}{why[1:].rstrip('.')}; goes out {when}" if why else f"it waits for the end of quiet hours; goes out {when}"
+
+
+def night(conversation: Conversation) -> str:
+    """“It is 9:40 PM for Priya.” while it is too late or too early to text them unasked; else empty."""
+    found = quiet_now(conversation, clock.now())
+    contact = conversation.contact
+    return found.sentence(contact.first_name or contact.name, hand().clock) if found else ""
 
 
 # -- the list -------------------------------------------------------------------------------------------------
@@ -122,7 +172,7 @@ def home_view(conversation: Conversation, who: Member) -> str:
 
 @dataclass(frozen=True)
 class Strip:
-    """The lock as one reader sees it. `state`: free, mine, idle, theirs, taken, expired, blocked or viewer."""
+    """The lock as one reader sees it. `state`: free, mine, idle, theirs, taken, expired, waiting (for the carriers), blocked or viewer."""
 
     state: str
     fence: int = 0
@@ -137,6 +187,8 @@ class Strip:
     beat: int = 15
     hold: int = 240
     on: str = "open"
+    leaves: bool = False  # their draft leaves by itself on the approval
+    night: str = ""  # what to know before pressing Send: the customer's hour, or that today's limit is used up
 
     @property
     def now(self) -> int:
@@ -154,7 +206,7 @@ class Strip:
     @property
     def writable(self) -> bool:
         """Whether the reply field takes text."""
-        return self.state in ("free", "mine", "idle")
+        return self.state in ("free", "mine", "idle", "waiting")
 
 
 def strip(conversation: Conversation, who: Member, *, fence: int = 0, auto: bool = False) -> Strip:
@@ -166,9 +218,15 @@ def strip(conversation: Conversation, who: Member, *, fence: int = 0, auto: bool
         if held:
             return Strip("theirs", holder=held.holder, held=held, may_reply=False, why=verdict.why, **base)
         return Strip("viewer", why=verdict.why, may_reply=False, **base)
-    blocked = why_blocked(conversation)
-    if blocked:
-        return Strip("blocked", why=blocked, **base)
+    judgement = judge(conversation, "x")
+    why = forbidden(judgement)
+    if [answer.rule for answer in why] == ["registration"]:
+        return Strip("waiting", leaves=Draft.waits(conversation, who), **base)
+    if why:
+        return Strip("blocked", why=why[0].sentence, **base)
+    if Draft.waits(conversation, who):  # approved a moment ago: the job is on its way
+        return Strip("waiting", leaves=True, **base)
+    base["night"] = _before_sending(conversation, judgement)
     if held and held.holder.id == who.id:
         return Strip("idle" if held.prompting else "mine", fence=held.fence, holder=who, held=held, **base)
     lost = _loss(conversation, who) if fence else None
@@ -182,13 +240,15 @@ def strip(conversation: Conversation, who: Member, *, fence: int = 0, auto: bool
     return Strip("free", auto=auto and inbox.lock_on == "open", **base)
 
 
-def why_blocked(conversation: Conversation) -> str:
-    """Why no text at all may go out now; empty when it may."""
-    try:
-        conversation.gate("x")
-    except SendRefused as refused:
-        return refused.sentence
-    return ""
+def forbidden(judgement: Judgement) -> list[Answer]:
+    """Why no text at all may go out now, the first reason first; empty when it may."""
+    return [answer for answer in judgement.answers if not answer.passed and not answer.exempt and answer.until is None]
+
+
+def _before_sending(conversation: Conversation, judgement: Judgement) -> str:
+    """What a person should know before they press Send all the same."""
+    waits = next((answer.sentence for answer in judgement.answers if answer.until), "")
+    return waits or (night(conversation) if judgement.warnings else "")
 
 
 def _loss(conversation: Conversation, who: Member) -> Event | None:
@@ -248,7 +308,7 @@ def draw(items: list[Item], before: Item | None = None) -> list[Drawn]:
 
 def _joined(above: Item, item: Item) -> bool:
     a, b = above.message, item.message
-    if a is None or b is None or "note" in (a.kind, b.kind):
+    if a is None or b is None or {"note", "call"} & {a.kind, b.kind}:
         return False
     return a.kind == b.kind and a.author_id == b.author_id and (item.at - above.at).total_seconds() < CLOSE
 
@@ -267,7 +327,8 @@ def one(message: Message) -> list[Drawn]:
 
 def message_with_author(message_id: int) -> Message | None:
     """A message with what drawing it needs."""
-    return db.session.scalar(sa.select(Message).options(joinedload(Message.author)).where(Message.id == message_id).execution_options(populate_existing=True))
+    query = sa.select(Message).options(joinedload(Message.author), joinedload(Message.call)).where(Message.id == message_id)
+    return db.session.scalar(query.execution_options(populate_existing=True))
 
 
 def tail(conversation: Conversation, after_message: int, after_event: int) -> list[Drawn]:
@@ -308,13 +369,15 @@ class ConversationPane:
     may_note: bool
     past: list[Conversation]
     ledger: list[Event]
-    consent: Consent | None
+    consents: list[tuple[Consent, bool]]
     nonce: str
+    meter: Meter
     body: str = ""
     note_body: str = ""
     refusal: str = ""
     stale: bool = False
     kind: str = "reply"
+    uploads: list[Attachment] = field(default_factory=list)  # put up for a reply that was refused
 
     @property
     def name(self) -> str:
@@ -324,6 +387,11 @@ class ConversationPane:
     def first_name(self) -> str:
         contact = self.conversation.contact
         return contact.first_name or contact.name
+
+    @property
+    def consent(self) -> Consent | None:
+        """The change that decides here."""
+        return self.consents[0][0] if self.consents else None
 
     @property
     def last_message(self) -> int:
@@ -346,9 +414,12 @@ def conversation_pane(conversation: Conversation, who: Member, *, before: int | 
     return ConversationPane(
         conversation, found, draw(items), older, seen, last_event(conversation), reply, note,
         may_note=bool(who.can(Permission.CONVERSATIONS_NOTE, on=conversation)),
-        past=past(conversation, who), ledger=conversation.lock_ledger(12), consent=Consent.of(conversation.inbox.team_id, conversation.address),
-        nonce=token_urlsafe(18), body=reply.body if reply else "", note_body=note.body if note else "",
+        past=past(conversation, who), ledger=conversation.lock_ledger(12), consents=consents_of(conversation, who),
+        nonce=token_urlsafe(18),
+        meter=meter(conversation.inbox.texting.adapter, conversation.address, ending=conversation.text_ending(who), plain=conversation.inbox.plain_texts),
+        body=reply.body if reply else "", note_body=note.body if note else "",
         kind="note" if found.state == "blocked" else "reply",
+        refusal=f"This did not leave by itself. {reply.released_why}" if reply and reply.released_why else "",
     )
 
 
@@ -365,13 +436,20 @@ def past(conversation: Conversation, who: Member, limit: int = 5) -> list[Conver
     )
 
 
+def consents_of(conversation: Conversation, who: Member) -> list[tuple[Consent, bool]]:
+    """What the customer said that counts in this conversation, newest first, and whether its evidence may be read: not that of inboxes closed to this member."""
+    changes = Consent.changes(conversation.account_id, conversation.address)
+    readable = {None, conversation.inbox_id, *who.readable_inbox_ids} if changes else set()
+    return [(change, change.inbox_id in readable) for change in changes if change.reaches(conversation.inbox)]
+
+
 def customer_time(address: str) -> str:
     """9:44 AM, Los Angeles; empty when the number may be in zones with different times."""
     names = phones.time_zones(address)
     times = set()
     for name in names:
         try:
-            times.add(clock.now().astimezone(ZoneInfo(name)).strftime("%I:%M %p").lstrip("0"))
+            times.add(hand().clock(clock.now().astimezone(ZoneInfo(name))))
         except (ZoneInfoNotFoundError, ValueError):
             continue
     if len(times) != 1:
@@ -402,6 +480,10 @@ def event_words(event: Event, who: Member) -> tuple[str, Markup]:
         "conversation.archived": ("archive", "{} archived this"),
         "conversation.reopened": ("inbox", "{} moved this back to the inbox"),
         "message.marked_sent": ("check", "{} marked a text as sent"),
+        "contact.kept": ("circle-check", "{} found that this was no opt-out"),
+        "contact.blocked": ("circle-alert", "{} blocked this contact"),
+        "contact.unblocked": ("circle-check", "{} unblocked this contact"),
+        "consent.asked": ("info", "{} wrote first, so the customer was asked for a YES"),
     }
     if kind == "conversation.reopened" and event.actor is None:
         return "inbox", Markup("Reopened by a new text")
@@ -419,9 +501,11 @@ def event_words(event: Event, who: Member) -> tuple[str, Markup]:
     if kind == "call.forwarded":
         return "phone-forwarded", Markup("Call forwarded to {}").format(phones.display(event.data.get("to") or ""))
     if kind == "contact.opted_out":
-        return "circle-alert", Markup("The customer replied STOP: no more texts")
+        return "circle-alert", Markup("{} noted that the customer wants no more texts").format(actor) if event.actor else Markup("The customer replied STOP: no more texts")
     if kind == "contact.opted_in":
-        return "circle-check", Markup("The customer texted START: texts are allowed again")
+        said = "replied YES" if event.data.get("source") == "double" else "texted START"
+        by_hand = Markup("{} recorded that the customer wants texts again").format(actor)
+        return "circle-check", by_hand if event.actor else Markup("The customer {}: texts are allowed").format(said)
     return "info", escape(kind)
 
 

@@ -16,6 +16,7 @@ from inbox import phone as phones
 from inbox.channels.base import AvailableNumber, ChannelError, OwnedNumber, Uncertain
 from inbox.models import Carrier, Inbox, InboxDraft, Member, Refused, Registration, Team, db, transaction
 from inbox.models.inbox import check_details
+from inbox.permissions import Permission
 
 STEPS = ("details", "number", "people", "confirm")
 TITLES = {"details": "Details", "number": "Phone number", "people": "People", "confirm": "Confirm"}
@@ -39,7 +40,9 @@ def summary(step: str, data: dict[str, Any]) -> str:
 
 
 def teams(who: Member) -> list[Team]:
-    return list(db.session.scalars(sa.select(Team).where(Team.account_id == who.account_id).order_by(Team.name)))
+    """The teams for which they may make an inbox."""
+    found = db.session.scalars(sa.select(Team).where(Team.account_id == who.account_id).order_by(Team.name))
+    return [team for team in found if who.can(Permission.INBOXES_CREATE, on=team)]
 
 
 def team_of(who: Member, data: dict[str, Any]) -> Team:
