@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import struct
+import time
 import zlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from inbox import media
+from inbox import cards, media, outgoing
+from inbox.channels.kannel import Kannel
+from inbox.channels.twilio import Twilio
 
 
 def picture(kind: str, size: tuple[int, int] = (640, 480), mode: str = "RGB", **options: object) -> bytes:
@@ -176,3 +182,76 @@ def test_the_store_keeps_bytes_under_their_hash(tmp_path: Path) -> None:
 def test_names_that_are_not_stored(tmp_path: Path, name: str) -> None:
     with pytest.raises(FileNotFoundError):
         media.open_stored(tmp_path, name)
+
+
+# -- files that go out ----------------------------------------------------------------------------------------
+
+KINDS = {"image/jpeg", "image/png", "image/gif"}
+
+
+def noisy(side: int, mode: str = "RGB", kind: str = "PNG") -> bytes:
+    out = io.BytesIO()
+    Image.frombytes(mode, (side, side), os.urandom(side * side * len(mode))).save(out, kind)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("RGB", "PNG"), ("RGBA", "PNG"), ("RGB", "JPEG"), ("RGB", "WEBP")])
+@pytest.mark.parametrize("limit", [400_000, 90_000, 9_000])
+def test_MSG_4_pictures_are_shrunk_into_any_limit(mode: str, kind: str, limit: int) -> None:
+    safe = media.fit_image(noisy(400, mode, kind), KINDS, limit)
+    assert len(safe.data) <= limit and safe.content_type in KINDS and media.sniff(safe.data) == safe.content_type
+    with Image.open(io.BytesIO(safe.data)) as image:
+        assert image.size == (safe.width, safe.height)
+
+
+def test_MSG_4_a_picture_that_fits_stays_what_it_is_and_webp_becomes_what_carriers_take() -> None:
+    assert media.fit_image(picture("PNG"), KINDS, 5_000_000).content_type == "image/png"
+    assert media.fit_image(picture("WEBP"), KINDS, 5_000_000).content_type == "image/jpeg"
+    assert media.fit_image(noisy(60, "RGBA", "WEBP"), KINDS, 5_000_000).content_type == "image/png"
+
+
+def test_MSG_4_an_animation_is_never_made_to_stand_still() -> None:
+    data = moving_gif(30, (200, 200))
+    assert media.fit_image(data, KINDS, 5_000_000).content_type == "image/gif"
+    with pytest.raises(media.MediaRefused, match=r"The animation has more than 2 KB\."):
+        media.fit_image(data, KINDS, 2048)
+
+
+def test_MSG_4_what_a_carrier_takes_is_said_in_words() -> None:
+    caps = Twilio.caps
+    assert outgoing.taken(caps) == "pictures, sound, video, contact cards or PDFs"
+    assert outgoing.taken(Kannel.caps) == "words only"
+    assert ".vcf" in outgoing.accept(caps) and "image/webp" in outgoing.accept(caps)
+    for data, kind in ((b"OggS\0", "audio/ogg"), (b"\0\0\0\x18ftypmp42\0\0", "video/mp4"), (b"BEGIN:VCARD\nFN:R\nEND:VCARD", "text/vcard"), (b"%PDF-1.7", "application/pdf")):
+        assert outgoing.fit(data, caps).content_type == kind
+    assert caps.max_total_bytes == caps.max_media_bytes == 5 * 1024 * 1024 and caps.max_file_bytes == 500 * 1024
+
+
+@pytest.mark.parametrize(
+    ("card", "name", "phones"),
+    [
+        (b"BEGIN:VCARD\nVERSION:2.1\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:M=C3=BCller;J=C3=\n=B6rg\nTEL;CELL:+49 30 901820\nEND:VCARD", "Jörg Müller", ["+49 30 901820"]),
+        (b"begin:vcard\r\nfn:Ana \\, Bia\\nCosta\r\nitem1.TEL;TYPE=\"cell,voice\":tel:+14155550199\r\nTEL:+1 (415) 555-0199\r\nend:vcard", "Ana , Bia Costa", ["(415) 555-0199"]),
+        (b"\xef\xbb\xbfBEGIN:VCARD\nORG:Harbor\n  Vet\nTEL:12345\nEND:VCARD", "Harbor Vet", ["12345"]),
+        (b"BEGIN:VCARD\nFN:A\x00\x07\x1b[31m\xe2\x80\xaeB\nEND:VCARD\nBEGIN:VCARD\nFN:C\nEND:VCARD", "A [31m B", []),
+        ("BEGIN:VCARD\nFN:Zoë\nEND:VCARD".encode("latin-1"), "Zoë", []),
+    ],
+)
+def test_MSG_4_contact_cards_of_every_age_are_read(card: bytes, name: str, phones: list[str]) -> None:
+    found = cards.parse(card)
+    assert found and (found.name, list(found.phones)) == (name, phones)
+
+
+@given(st.binary(max_size=2000) | st.text(max_size=500).map(lambda t: f"BEGIN:VCARD\n{t}\nFN:x\nTEL:{t}\nEND:VCARD".encode("utf-8", "replace")))
+def test_MSG_4_no_bytes_break_the_reader_of_cards_or_kinds(data: bytes) -> None:
+    found = cards.parse(data)
+    if found:
+        assert len(found.name) <= 80 and all(part.isprintable() and len(part) <= 120 for part in (found.name, *found.phones, *found.emails))
+    assert isinstance(media.odd(data, media.sniff(data), "image/png"), str)
+
+
+def test_MSG_4_a_very_long_card_is_read_quickly() -> None:
+    data = b"BEGIN:VCARD\n" + b"TEL:+1415555" + b"0" * 100 + b"\n" + b"N:" + b"\\;" * 500_000 + b"\nFN:" + b"x" * 500_000
+    started = time.monotonic()
+    cards.parse(data)
+    assert time.monotonic() - started < 2

@@ -132,7 +132,11 @@ def test_room_is_what_still_fits_into_the_last_segment() -> None:
 
 @pytest.mark.parametrize("case", KEYWORDS["positives"] + KEYWORDS["negatives"], ids=lambda case: case["text"][:30])
 def test_keywords(case: dict[str, Any]) -> None:
-    assert phone.keyword(case["text"]) == (case["expect"].upper() if case["expect"] else None)
+    expected = case["expect"].upper() if case["expect"] else None
+    if case.get("level", "must") == "must":
+        assert phone.keyword(case["text"]) == expected
+    else:  # obeyed, or asked about (tests/models/test_consent.py)
+        assert phone.keyword(case["text"]) in (expected, None)
 
 
 @pytest.mark.parametrize(

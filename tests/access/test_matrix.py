@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from inbox.extensions import db
-from inbox.models import Attachment, ContactImport, Draft, InboxDraft, Invitation, Registration, transaction
+from inbox.models import Attachment, ContactImport, Draft, InboxDraft, Invitation, Passkey, Payment, Registration, Replay, Role, transaction
 from inbox.models.base import Model
 from inbox.permissions import SEATED, Permission
 from inbox.views.access import PUBLIC, SIGNED_IN
@@ -33,20 +33,25 @@ def samples(world):
         attachments = [
             Attachment(account_id=m.account_id, message_id=m.id, state="refused", filename="CANARY.png" if i else "a.png").save() for i, m in enumerate(messages)
         ]
+        held = [Attachment(account_id=m.account_id, message_id=m.id, state="held", problem="CANARY" if i else "a program").save() for i, m in enumerate(messages)]
         invitations = [Invitation.send(a, f"{n}-CANARY@example.com", by=by) for a, by, n in ((world.harbor, world.dana, "o"), (world.north, world.nina, "t"))]
         registrations = [world.waiting_registration, db.session.scalars(sa.select(Registration).where(Registration.account_id == world.north.id)).one()]
         imports = [
             ContactImport.upload(name, b"Mobile,First name\n+14155550134,Rosa\n", by=who)
             for who, name in ((world.dana, "ours.csv"), (world.nina, "CANARY.csv"))
         ]
+        payments = [Payment.start(who.account, 5_000_000, note=note, nonce="n", by=who) for who, note in ((world.dana, "ours"), (world.nina, "CANARY"))]
+        roles = [Role.create(who.account, name=name, permissions={Permission.CONVERSATIONS_VIEW}, by=who) for who, name in ((world.dana, "Ours"), (world.nina, "CANARY role"))]
         for who in world.people:
             InboxDraft.start(who)
+        passkeys = [Passkey.add(who, credential=f"CANARY-{who.id}", public_key=b"x", sign_count=0, name="CANARY key")[0] for who in (world.dana, world.nina)]
+        replays = [Replay(account_id=w.account_id, carrier_id=c.id, member_id=w.id, since=w.created_at, until=w.created_at, state="checked").save() for w, c in ((world.dana, world.carrier), (world.nina, world.north_carrier))]
     pair = lambda a, b: (a.public_id, b.public_id)  # noqa: E731
     return {
-        "conversation": pair(ours, theirs), "inbox": pair(world.front, world.reception), "message": pair(*messages), "attachment": pair(*attachments),
+        "conversation": pair(ours, theirs), "inbox": pair(world.front, world.reception), "message": pair(*messages), "attachment": pair(*attachments), "held": pair(*held),
         "contact": pair(ours.contact, theirs.contact), "member": pair(world.theo, world.nina), "person": pair(world.theo, world.nina), "invitation": pair(*invitations),
-        "registration": pair(*registrations), "import_": pair(*imports), "run": pair(*imports), "found": pair(*imports), "contact_import": pair(*imports), "view": ("all", "all"), "step": ("details", "details"), "token": ("x" * 43, "x" * 43),
-        "kind": ("messages", "messages"), "session": (1, 10**6), "row_id": (10**6, 10**6), "version": ("0", "0"), "path": ("x", "x"), "sig": ("x", "x"), "ref": ("x", "x"), "number": (1, 1),
+        "registration": pair(*registrations), "import_": pair(*imports), "run": pair(*imports), "found": pair(*imports), "contact_import": pair(*imports), "view": ("all", "all"), "step": ("details", "details"), "picture": ("x", "x"), "token": ("x" * 43, "x" * 43),
+        "role": pair(*roles), "carrier": pair(world.carrier, world.north_carrier), "passkey": pair(*passkeys), "payment": pair(*payments), "replay": pair(*replays), "account": pair(world.harbor, world.north), "kind": ("messages", "messages"), "session": (1, 10**6), "row_id": (10**6, 10**6), "version": ("0", "0"), "path": ("x", "x"), "sig": ("x", "x"), "ref": ("x", "x"), "number": (1, 1),
     }
 
 
@@ -93,7 +98,7 @@ def test_PERM_7_every_route_as_every_kind_of_member(app, world, who):
 def test_ACC_1_other_accounts_rows_do_not_exist(app, world, who):
     sample = samples(world)
     client = app.test_client().sign_in(getattr(world, who))
-    ids = {"conversation", "inbox", "message", "attachment", "contact", "member", "person", "invitation", "registration", "import_", "run", "found", "contact_import"}
+    ids = {"replay", "payment", "conversation", "inbox", "message", "attachment", "held", "contact", "member", "person", "invitation", "registration", "import_", "run", "found", "contact_import", "role", "carrier", "passkey"}
     for rule, method in routes(app):
         permission = app.view_functions[rule.endpoint].permission
         if not ids & set(rule.arguments) or permission == PUBLIC:

@@ -1,11 +1,13 @@
-"""Prints the figures of the README and the release notes: `.venv/bin/python -m tests.bench.figures [cpu] [weight] [lock]`.
+"""Prints the figures of the README and the release notes: `.venv/bin/python -m tests.bench.figures [cpu] [weight] [lock] [webhook] [--json]`.
 
-cpu: ms of CPU per request in the web process; weight: bytes and requests of a cold first load; lock: click in one browser to strip in another.
+cpu: ms of CPU per request in the web process; weight: bytes and requests of a cold first load; lock: click in one browser to strip in another;
+webhook: ms of CPU per inbound text in every process, on both databases (`--json` is for these).
 """
 
 from __future__ import annotations
 
 import gzip
+import json
 import statistics
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from playwright.sync_api import sync_playwright
 
 from inbox.extensions import db
 from inbox.models import Conversation, Inbox, Member, transaction
+from tests.bench.webhook import measure
 from tests.browser.conftest import House, Person
 from tests.conftest import FLAGS, chromium
 from tests.pages import CheckedClient
@@ -137,11 +140,22 @@ def lock(running: House, times: int = 100) -> None:
         browser.close()
 
 
+def webhook(as_json: bool) -> None:
+    """What one inbound text costs."""
+    for database in ("sqlite", "postgresql"):
+        figures = measure(database)
+        print(json.dumps(figures) if as_json else "\n".join(f"{name}: {value}" for name, value in figures.items()), flush=True)
+
+
 if __name__ == "__main__":
-    wanted = sys.argv[1:] or ["cpu", "weight", "lock"]
-    running = house()
+    wanted = [name for name in sys.argv[1:] if name != "--json"] or ["cpu", "weight", "lock", "webhook"]
+    if "webhook" in wanted:
+        webhook("--json" in sys.argv)
+    pages = [name for name in wanted if name != "webhook"]
+    running = house() if pages else None
     try:
-        for name in wanted:
+        for name in pages:
             {"cpu": cpu, "weight": weight, "lock": lock}[name](running)
     finally:
-        running.stop()
+        if running:
+            running.stop()

@@ -20,6 +20,7 @@ from inbox.channels import twilio as module
 from inbox.channels.base import (
     AccountProblem,
     Credentials,
+    Doubtful,
     NumberTaken,
     Outgoing,
     PermanentFailure,
@@ -99,7 +100,7 @@ def error(status: int, code: int | None, **headers: str) -> Answer:
         (error(429, 20429, Retry_After="7"), TemporaryFailure, "20429"),
         (error(429, None), TemporaryFailure, "20429"),
         (error(503, None), TemporaryFailure, "20503"),
-        (error(500, 20500), TemporaryFailure, "20500"),
+        (error(500, 20500), Doubtful, "20500"),
         (error(500, None), Uncertain, None),
         (error(502, None), Uncertain, None),
         (error(504, None), Uncertain, None),
@@ -337,6 +338,10 @@ def test_texts_and_the_lookup_of_a_lost_answer(sandbox: Sandbox, monkeypatch: py
         twilio.send(credentials, lost)
     found = twilio.find(credentials, lost, since)
     assert found is not None
+    assert twilio.find(credentials, lost, since, {found.provider_id}) is None
+    sandbox.fault("list_lag", seconds=60)
+    assert twilio.find(credentials, lost, since) is None, "the list may lag behind"
+    assert twilio.find(credentials, lost, since) == found
     assert twilio.find(credentials, lost, clock.now() + timedelta(minutes=5)) is None
     assert twilio.find(credentials, outgoing(text="Other", sender=number), since) is None
     assert twilio.find(credentials, outgoing("+14155550102", "Was it sent?", sender=number), since) is None
@@ -346,7 +351,8 @@ def test_texts_and_the_lookup_of_a_lost_answer(sandbox: Sandbox, monkeypatch: py
     ("kind", "options", "failure"),
     [
         ("429", {}, TemporaryFailure),
-        ("500", {}, TemporaryFailure),
+        ("500", {}, Doubtful),
+        ("500_after", {}, Doubtful),
         ("drop", {}, Uncertain),
         ("api_error", {"status": 400, "code": 21610, "message": "unsubscribed"}, PermanentFailure),
         ("api_error", {"status": 400, "code": 21408, "message": "region"}, PermanentFailure),

@@ -184,6 +184,32 @@ def test_a_dial_outcome_and_the_end_of_its_call_are_two_notices() -> None:
     assert ended.dedupe != missed.dedupe
 
 
+def test_CH_3_news_of_a_leg_is_about_the_call_it_belongs_to_and_hides_its_numbers() -> None:
+    leg = {"CallSid": "CA2", "ParentCallSid": "CA1", "From": "+14155550100", "To": "+14155550199", "CallStatus": "in-progress", "Direction": "outbound-dial"}
+    [notice] = twilio.parse(form(leg))
+    assert isinstance(notice, CallNotice)
+    assert (notice.call_sid, notice.sender, notice.to, notice.forward, notice.outgoing) == ("CA1", "", "", True, False)
+    out = {"CallSid": "CA3", "From": "+14155550100", "To": "+14155550199", "CallStatus": "completed", "Direction": "outbound-api"}
+    [notice] = twilio.parse(form(out, "https://x.y/hooks/sms/t/call?ref=r1"))
+    assert isinstance(notice, CallNotice)
+    assert (notice.outgoing, notice.ref, notice.forward) == (True, "r1", False)
+
+
+def test_CH_3_a_recording_counts_once_it_is_there_and_holds_something() -> None:
+    base = {"CallSid": "CA1", "RecordingSid": "RE1", "RecordingUrl": "https://api.twilio.com/RE1", "RecordingDuration": "7", "RecordingStatus": "completed"}
+    [notice] = twilio.parse(form(base))
+    assert isinstance(notice, CallNotice)
+    assert notice.recording is not None and (notice.recording.sid, notice.recording.seconds) == ("RE1", 7)
+    for change in ({"RecordingStatus": "absent"}, {"RecordingStatus": ""}, {"RecordingDuration": "0"}, {"RecordingDuration": "x"}, {"RecordingUrl": ""}):
+        assert twilio.parse(form({**base, **change})) == []
+
+
+def test_CH_3_the_words_and_addresses_of_calls_are_escaped() -> None:
+    twiml = twilio.voicemail_twiml("Ana & Co <3", 'https://a.b/r?x=1&y="><Hangup/>', 90).decode()
+    assert "<Say>Ana &amp; Co &lt;3</Say>" in twiml and 'maxLength="90"' in twiml and twiml.count("<Hangup/>") == 1
+    assert "<Reject" in twilio.reject_twiml().decode()
+
+
 def test_registration_events_come_in_batches_and_one_odd_event_loses_nothing() -> None:
     kind = "com.twilio.messaging.compliance."
     events = [
@@ -258,3 +284,10 @@ def test_every_code_is_explained() -> None:
         assert twilio.explain(code).endswith(".")
     assert "99999" in twilio.explain("99999")
     assert twilio.explain(None).endswith(".")
+
+
+def test_S97_half_a_pair_in_a_notice_can_be_kept() -> None:
+    body = b'[{"type":"com.twilio.messaging.compliance.brand-registration.brand-failure","id":"a\\ud800","data":{"brandsid":"\\udfff\\u0000","brandstatus":"\\ud83d"}}]'
+    (notice,) = twilio.parse(RawRequest("POST", URL, {"content-type": "application/json"}, body))
+    assert isinstance(notice, RegistrationNotice)
+    assert (notice.dedupe, notice.ref_sid, notice.status) == ("a?", "?\ufffd", "?")

@@ -7,7 +7,7 @@ import itertools
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from inbox import clock, media, media_link
 from inbox.channels.base import PermanentFailure, TemporaryFailure
 from inbox.channels.twilio import Twilio
-from inbox.models import Attachment, Consent, Conversation, Event, Inbox, Message, ReceiptRow, WebhookEvent, db, transaction
+from inbox.models import Attachment, Consent, Conversation, Door, Event, Inbox, Message, ReceiptRow, WebhookEvent, db, transaction
 from inbox.sandbox.messages import PIXELS
 from inbox.sandbox.wire import signature
 from jobs import sweeps
@@ -24,9 +24,10 @@ from jobs.apply_webhook import apply_webhook
 from jobs.fetch_media import fetch_media
 from jobs.sweeps import sweep_webhooks
 from tests.conftest import SID, TOKEN, Bell
+from tests.fuzz.payloads import RECORDED, read
 from tests.world import World
 
-PAYLOADS = sorted((Path(__file__).parents[1] / "data" / "twilio_webhooks").glob("*.json"))
+PAYLOADS = sorted(RECORDED.glob("*.json"))
 _sids = itertools.count(1)
 
 
@@ -128,7 +129,7 @@ def test_a_database_that_does_not_take_it_makes_the_carrier_try_again(carrier: C
     def broken(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("insert", {}, Exception("disk full"))
 
-    monkeypatch.setattr(WebhookEvent, "store", broken)
+    monkeypatch.setattr(Door, "store", broken)
     assert carrier.post("messages", carrier.text()).status_code == 503
 
 
@@ -200,7 +201,7 @@ def test_a_call_is_forwarded_and_a_missed_one_is_noted(carrier: Carrier, world: 
     assert b"+14155550177" in answer.data and b"/dial" in answer.data
     assert carrier.post("dial", {**call, "CallSid": "CA" + "2" * 32, "DialCallStatus": "no-answer"}).status_code == 200
     bell.work()
-    assert [event.kind for event in db.session.scalars(sa.select(Event).where(Event.kind.like("call.%")))] == ["call.missed"]
+    assert [event.kind for event in db.session.scalars(sa.select(Event).where(Event.kind.like("call.%")))] == ["call.unanswered"]
     assert newest(Conversation).unread
 
 
@@ -221,9 +222,7 @@ def test_REG_2_a_notice_makes_us_ask(carrier: Carrier, world: World, bell: Bell)
 @pytest.mark.parametrize("path", PAYLOADS, ids=lambda path: path.stem[:60])
 def test_recorded_requests_are_never_a_server_error(carrier: Carrier, world: World, bell: Bell, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Twilio, "fetch_media", lambda adapter, credentials, url: (_ for _ in ()).throw(PermanentFailure("Gone.")))
-    payload = json.loads(path.read_text())
-    body = payload["request"].get("body_raw") or urlencode(payload["request"].get("form") or {})
-    fields = {**dict(parse_qsl(body, keep_blank_values=True)), "AccountSid": SID}
+    fields = {**dict(read(path).fields), "AccountSid": SID}
     assert carrier.post("messages", fields).status_code == 200
     bell.rung = [job for job in bell.rung if job[0] in ("apply_webhook", "fetch_media")]
     bell.work(2)
@@ -250,7 +249,7 @@ def test_pictures_are_fetched_made_safe_and_kept(carrier: Carrier, world: World,
     clock.shift(10)
     fetch_media(first.id)
     db.session.expire_all()
-    assert first.state == "refused" and first.problem == "The picture is damaged."
+    assert first.state == "held" and first.problem == "a picture that can’t be opened. The picture is damaged."
     with media.open_stored(tmp_path, third.sha256 or "") as file:
         assert file.read() == b"%PDF-1.7 hello"
 

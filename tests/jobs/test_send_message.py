@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 
 import pytest
 import sqlalchemy as sa
 
 from inbox import clock
-from inbox.channels.base import Outgoing, PermanentFailure, Sent, Status, TemporaryFailure, Uncertain
+from inbox.channels.base import Doubtful, Outgoing, PermanentFailure, Receipt, Sent, Status, TemporaryFailure, Uncertain
 from inbox.channels.twilio import Twilio
-from inbox.models import Consent, Dispatch, Message, SendAttempt, db, transaction
+from inbox.models import Consent, Dispatch, Message, ReceiptRow, SendAttempt, db, transaction
 from jobs.send_message import send_message
 from jobs.sweeps import sweep_outbox
 from tests.conftest import Bell
@@ -26,7 +27,7 @@ class Phones:
         self.after: list[BaseException] = []
         self.lag = False
         monkeypatch.setattr(Twilio, "send", lambda adapter, credentials, outgoing: self.send(outgoing))
-        monkeypatch.setattr(Twilio, "find", lambda adapter, credentials, outgoing, since: self.find(outgoing))
+        monkeypatch.setattr(Twilio, "find", lambda adapter, credentials, outgoing, since, known=(): self.find(outgoing, known))
 
     def send(self, outgoing: Outgoing) -> Sent:
         assert not db.session().in_transaction(), "nothing may be held while the carrier is asked"
@@ -37,9 +38,9 @@ class Phones:
             raise self.after.pop(0)
         return Sent(f"SMf{len(self.taken):031x}", Status.QUEUED, 1)
 
-    def find(self, outgoing: Outgoing) -> Sent | None:
-        places = [place for place, text in enumerate(self.taken, 1) if (text.to, text.text) == (outgoing.to, outgoing.text)]
-        return Sent(f"SMf{places[0]:031x}", Status.SENT, 1) if places and not self.lag else None
+    def find(self, outgoing: Outgoing, known: Collection[str]) -> Sent | None:
+        ids = [f"SMf{place:031x}" for place, text in enumerate(self.taken, 1) if (text.to, text.text) == (outgoing.to, outgoing.text)]
+        return next((Sent(sid, Status.SENT, 1) for sid in ids if sid not in known), None) if not self.lag else None
 
 
 @pytest.fixture
@@ -119,6 +120,111 @@ def test_an_earlier_text_with_the_same_words_is_not_taken_for_this_one(world: Wo
     clock.shift(5)
     send_message(row(second).id)
     assert row(second).state == "checking" and second.provider_id is None
+
+
+def test_MSG_5_identical_texts_are_held_apart_in_the_carriers_list(world: World, phones: Phones, bell: Bell) -> None:
+    conversation = world.conversation()
+    send_message(row(world.reply(conversation, world.maya, "ok")).id)
+    second = world.reply(conversation, world.maya, "ok")
+    phones.after = [Uncertain("No answer.")]
+    send_message(row(second).id)
+    clock.shift(5)
+    send_message(row(second).id)
+    assert row(second).state == "sent" and second.provider_id == f"SMf{2:031x}" and len(phones.taken) == 2
+
+
+def test_MSG_5_two_identical_texts_of_unknown_end_wait_for_their_receipts(world: World, phones: Phones, bell: Bell) -> None:
+    conversation = world.conversation()
+    first, second = (world.reply(conversation, world.maya, "ok") for _ in range(2))
+    phones.before = [Uncertain("No answer.")]
+    send_message(row(first).id)
+    clock.shift(31)
+    send_message(row(first).id)
+    assert row(first).state == "uncertain"
+    phones.after = [Uncertain("No answer.")]
+    send_message(row(second).id)
+    clock.shift(5)
+    send_message(row(second).id)
+    assert row(second).state == "checking", "what the list shows may be the first one"
+    for status in ("sent", "delivered"):
+        with transaction():
+            ReceiptRow.take(second.account_id, Receipt(f"SMx:{status}", "SMx", second.ref, Status(status), None, None, None))
+    assert row(second).state == "sent" and second.state == "delivered" and second.provider_id == "SMx"
+    assert row(first).state == "uncertain" and len(phones.taken) == 1
+
+
+def test_MSG_5_a_text_whose_receipts_name_another_is_not_taken_for_this_one(world: World, phones: Phones, bell: Bell) -> None:
+    message = world.reply(world.conversation(), world.maya, "ok")
+    phones.after = [Uncertain("No answer.")]
+    send_message(row(message).id)
+    with transaction():
+        ReceiptRow.take(message.account_id, Receipt("x:sent", f"SMf{1:031x}", "an-earlier-round", Status.SENT, None, None, None))
+    clock.shift(5)
+    send_message(row(message).id)
+    assert row(message).state == "checking" and message.provider_id is None
+
+
+def test_MSG_5_a_receipt_with_an_id_that_another_text_has_is_applied_all_the_same(world: World, phones: Phones, bell: Bell) -> None:
+    conversation = world.conversation()
+    first = world.reply(conversation, world.maya, "ok")
+    send_message(row(first).id)
+    second = world.reply(conversation, world.maya, "ok")
+    phones.before = [Uncertain("No answer.")]
+    send_message(row(second).id)
+    with transaction():
+        assert ReceiptRow.take(second.account_id, Receipt("x:delivered", first.provider_id or "", second.ref, Status.DELIVERED, None, None, None))
+    assert row(second).state == "sent" and second.state == "delivered" and second.provider_id is None
+
+
+def test_MSG_5_a_server_error_is_looked_up_before_the_text_is_sent_again(world: World, phones: Phones, bell: Bell) -> None:
+    taken, refused = (world.reply(world.conversation(sender=f"+1415555{n}"), world.maya, "Hello") for n in (2001, 2002))
+    phones.after = [Doubtful("Server error.", "20500")]
+    send_message(row(taken).id)
+    phones.before = [Doubtful("Server error.", "20500")]
+    send_message(row(refused).id)
+    assert row(taken).state == row(refused).state == "checking"
+    for _ in range(7):
+        clock.shift(5)
+        send_message(row(taken).id)
+        send_message(row(refused).id)
+    assert row(taken).state == "sent" and taken.provider_id == f"SMf{1:031x}"
+    assert row(refused).state == "sent" and [text.to for text in phones.taken] == ["+14155552001", "+14155552002"]
+
+
+def test_MSG_5_a_list_that_is_refused_says_nothing(world: World, phones: Phones, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = world.reply(world.conversation(), world.maya)
+    phones.after = [Doubtful("Server error.", "20500")]
+    send_message(row(message).id)
+    monkeypatch.setattr(phones, "find", lambda outgoing, known: (_ for _ in ()).throw(PermanentFailure("Not for you.", "20003")))
+    for _ in range(7):
+        clock.shift(5)
+        send_message(row(message).id)
+    assert row(message).state == "uncertain" and len(phones.taken) == 1
+
+
+def test_MSG_5_a_carrier_that_only_fails_is_given_up_at_last(world: World, phones: Phones, bell: Bell) -> None:
+    message = world.reply(world.conversation(), world.maya)
+    for _ in range(120):
+        phones.before = [Doubtful("Server error.", "20500")]
+        send_message(row(message).id)
+        clock.shift(5)
+    assert row(message).state == "failed" and "We tried 8 times" in (message.error_text or "") and not phones.taken
+
+
+def test_MSG_5_a_crash_after_a_server_error_is_not_taken_for_one(world: World, phones: Phones, bell: Bell) -> None:
+    message = world.reply(world.conversation(), world.maya)
+    phones.before = [Doubtful("Server error.", "20500")]
+    send_message(row(message).id)
+    for _ in range(6):
+        clock.shift(5)
+        send_message(row(message).id)
+    assert row(message).state == "queued"
+    phones.before = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        send_message(row(message).id)
+    clock.shift(61)
+    send_message(row(message).id)
+    assert row(message).state == "uncertain" and not phones.taken
 
 
 def test_a_busy_carrier_is_tried_again_later(world: World, phones: Phones, bell: Bell) -> None:

@@ -137,7 +137,7 @@ def test_the_system_starts_serves_and_stops_without_a_trace(start: Callable[...,
     assert second.process.wait(30) == 3
     assert second.text.count("\n") == 1 and f"process {system.process.pid}" in second.text
 
-    worker = next(pid for command, pid in system.parts().items() if command.endswith("jobs.worker send default"))
+    worker = next(pid for command, pid in system.parts().items() if command.endswith("jobs.worker send auto default"))
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: worker not in system.parts().values(), lambda: system.text)
     wait_until(lambda: system.answers(200), lambda: system.text)

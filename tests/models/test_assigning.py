@@ -45,7 +45,7 @@ def test_ASG_1_any_member_sees_it_whoever_it_is_assigned_to(world):
 def test_SEAT_3_nobody_who_cannot_answer_is_assigned(world):
     c = world.conversation()
     before = rows()
-    for who, why in ((world.uma, "there is no seat"), (world.vera, "the role (Viewer) does not allow"), (world.olga, "not in this inbox"), (world.nina, "not in this inbox")):
+    for who, why in ((world.uma, "they have no seat"), (world.vera, "role Viewer does not allow"), (world.olga, "is not in this inbox"), (world.nina, "not in this inbox")):
         with pytest.raises(Refused) as refused:
             assign(c, who, world.maya)
         assert refused.value.field == "assignee" and why in refused.value.sentence and refused.value.sentence.startswith(f"{who.name} can’t be assigned")

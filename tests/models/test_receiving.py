@@ -31,7 +31,7 @@ def test_CONV_6_the_first_text_makes_contact_conversation_and_lock(world, bell):
     before = rows()
     message = world.text("Hi")
     after = rows()
-    assert {t: after[t] - before[t] for t in after if after[t] != before[t]} == {"contact": 1, "conversation": 1, "conversation_lock": 1, "message": 1, "event": 1}
+    assert {t: after[t] - before[t] for t in after if after[t] != before[t]} == {"contact": 1, "conversation": 1, "conversation_lock": 1, "message": 1, "event": 1, "notice": 1}
     c = message.conversation
     assert c.unread and c.last_inbound_id == c.last_message_id == message.id and c.preview == "Hi" and not c.archived
     assert c.contact.name == "(415) 555-0134" and not c.contact.named
@@ -131,7 +131,7 @@ def test_media_is_noted_in_order_and_fetched_later(world, bell):
     anew()
     assert len(message.attachments) == 20 and [a.position for a in message.attachments] == list(range(20))
     assert message.conversation.preview == "20 files"
-    assert [job for job, _ in bell.rung] == ["fetch_media"] * 20
+    assert [job for job, _ in bell.rung] == ["fetch_media"] * 20 + ["notify_members"]
     assert world.text("", media=files[:1], sender="+14155550135").conversation.preview == "Photo"
     assert world.text("", sender="+14155550136").conversation.preview == ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, date, datetime
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from inbox.channels.base import Issue, RegistrationStatus
 from inbox.channels.twilio import Twilio
 from inbox.models import Denied, Inbox, Refused, Registration, SendRefused, db, transaction
 from inbox.models.event import Event
-from inbox.models.registration import NEXT
+from inbox.models.registration import NEXT, USUAL, business_day
 from tests.channels.test_a2p import BRAND, CAMPAIGN
 from tests.models.helpers import anew, rows
 
@@ -38,7 +39,7 @@ def test_REG_2_a_notice_that_does_not_fit_changes_nothing(world, bell, before, t
     bell.rung.clear()
     registration._advance(RegistrationStatus(told, told))
     anew()
-    if told in NEXT[before]:
+    if told in NEXT[before] and told != "submitted":  # only people submit
         assert registration.state == told and [h[0] for h in registration.history] == [told]
         assert (("send_mail", ("registration", registration.id)) in bell.rung) == (told in ("approved", "rejected", "suspended", "expired"))
     else:
@@ -73,7 +74,7 @@ def test_REG_2_shuffled_and_repeated_notices_only_move_forward(world, start, not
             before = registration.state
             registration._advance(RegistrationStatus(state, state), about)
             anew()
-            assert registration.state == before or (registration.state == state and state in NEXT[before] and about in (None, 2))
+            assert registration.state == before or (registration.state == state != "submitted" and state in NEXT[before] and about in (None, 2))
             may_leave = registration.state == "approved"
             assert (world.waiting in Inbox.visible_to(world.dana)) == may_leave
             if may_leave:
@@ -98,6 +99,122 @@ def test_REG_2_eight_pollers_with_the_same_answer_move_it_once(world, app, toget
     assert [h[0] for h in registration.history] == ["approved"]
     assert bell.rung == [("send_mail", ("registration", registration.id))]
     assert db.session.query(Event).filter_by(kind="registration.moved").count() == 1
+
+
+def test_REG_2_limits_come_with_the_approval_and_with_later_looks(world, bell):
+    registration = world.waiting_registration
+    limits = {"mps": 12.0, "daily_cap": 2000, "score": 40, "tier": "LOW"}
+    assert registration.limits == {}
+    for state in ("draft", "rejected", "expired", "suspended", "in_review"):
+        put_in(registration, state)
+        registration._advance(RegistrationStatus("in_review", "brand approved", limits=limits))
+        anew()
+        assert registration.limits == {}, "not approved yet"
+    registration._advance(RegistrationStatus("approved", "campaign verified", limits=limits))
+    anew()
+    assert registration.limits == limits
+    registration._advance(RegistrationStatus("approved", "campaign verified"))
+    anew()
+    assert registration.limits == limits, "a carrier that says nothing takes nothing away"
+    registration._advance(RegistrationStatus("approved", "campaign verified", limits={**limits, "mps": 225.0, "daily_cap": None}))
+    anew()
+    assert registration.limits["mps"] == 225.0 and registration.limits["daily_cap"] is None
+    put_in(registration, "rejected")
+    registration._advance(RegistrationStatus("approved", "campaign verified", limits=limits))
+    anew()
+    assert registration.limits["mps"] == 225.0, "a late notice changes nothing"
+
+
+# -- how long it takes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "days", "end"),
+    [
+        ("2026-11-18", 0, "2026-11-18"), ("2026-11-18", 1, "2026-11-19"), ("2026-11-20", 1, "2026-11-23"), ("2026-11-21", 1, "2026-11-23"),
+        ("2026-11-18", 10, "2026-12-02"), ("2026-11-18", 15, "2026-12-09"), ("2026-11-22", 5, "2026-11-27"),
+    ],
+)
+def test_REG_2_business_days_leave_weekends_out(start, days, end):
+    assert business_day(date.fromisoformat(start), days) == date.fromisoformat(end)
+
+
+@pytest.mark.one_database
+def test_REG_2_expected_dates_count_from_the_submission_in_the_accounts_zone(world):
+    registration = world.waiting_registration
+    assert registration.expected("campaign") is None and not registration.overdue("campaign")
+    with transaction():
+        registration.state, registration.submitted_at = "in_review", datetime(2026, 11, 19, 5, tzinfo=UTC)  # the evening of the 18th in Los Angeles
+    assert registration.expected("profile") == (date(2026, 11, 18), date(2026, 11, 23))
+    assert registration.expected("brand") == (date(2026, 11, 18), date(2026, 11, 25))
+    assert registration.expected("campaign") == (date(2026, 12, 2), date(2026, 12, 9))
+    with transaction():
+        registration.reached = {"profile": "2026-11-20T18:00:00+00:00", "brand": "2026-11-23T18:00:00+00:00"}
+    assert registration.expected("campaign") == (date(2026, 12, 7), date(2026, 12, 14)), "the campaign starts when the brand is verified"
+
+
+def test_REG_2_what_takes_longer_than_usual_is_known(world):
+    registration = world.waiting_registration
+    with transaction():
+        registration.state, registration.submitted_at = "in_review", clock.now()
+    assert not any(registration.overdue(step) for step in USUAL)
+    clock.shift(12 * 86400)
+    assert registration.overdue("profile") and registration.overdue("brand") and not registration.overdue("campaign")
+    with transaction():
+        registration.reached = {"profile": clock.now().isoformat(), "brand": clock.now().isoformat()}
+    assert not registration.overdue("profile") and not registration.overdue("brand")
+    clock.shift(22 * 86400)
+    assert registration.overdue("campaign")
+    with transaction():
+        registration.state = "approved"
+    assert not registration.overdue("campaign")
+
+
+def test_REG_2_the_day_each_step_was_accepted_is_kept(world):
+    registration = world.waiting_registration
+    put_in(registration, "submitted")
+    registration._advance(RegistrationStatus("submitted", "brand pending"))
+    registration._advance(RegistrationStatus("in_review", "brand in_review", done=frozenset({"profile"})))
+    anew()
+    first = registration.accepted("profile")
+    assert first and registration.accepted("brand") is None
+    clock.shift(3600)
+    registration._advance(RegistrationStatus("in_review", "brand approved", done=frozenset({"profile", "brand"})))
+    anew()
+    assert registration.accepted("profile") == first and registration.accepted("brand") > first
+    clock.shift(3600)
+    registration._advance(RegistrationStatus("rejected", "campaign failed", done=frozenset({"profile", "brand"})))
+    with transaction():
+        registration.write(FORM, by=world.dana)
+        registration.submit(by=world.dana)
+    anew()
+    assert registration.accepted("profile") == first, "what the carriers accepted stays accepted"
+    registration._advance(RegistrationStatus("rejected", "brand failed"))
+    with transaction():
+        registration.submit(by=world.dana)
+    anew()
+    assert registration.reached == {}, "a brand that was turned down is looked at again"
+
+
+def test_REG_2_an_expired_registration_is_submitted_again_with_what_was_typed(world, bell):
+    registration = world.waiting_registration
+    with transaction():
+        registration.write(FORM, by=world.dana)
+    put_in(registration, "approved")
+    with transaction():
+        registration.refs = {"service": "MG1", "brand": "BN1", "profile": "BU1", "campaign": "QE1"}
+    registration._advance(RegistrationStatus("expired", "campaign expired"))
+    anew()
+    assert registration.state == "expired" and registration.editable and registration.form["brand_ein"] == FORM["brand_ein"] and not world.waiting.registered
+    with transaction():
+        registration.submit(by=world.dana)
+    anew()
+    assert registration.state == "submitted" and registration.refs == {"service": "MG1", "brand": "BN1", "profile": "BU1"}
+    with transaction():
+        registration.state, registration.provider_state = "expired", "brand deletion_pending"
+        registration.submit(by=world.dana)
+    anew()
+    assert registration.refs == {"service": "MG1"}, "a brand that is gone is made anew"
 
 
 # -- the form -----------------------------------------------------------------------------------------------------
@@ -238,6 +355,7 @@ def test_REG_4_from_form_to_approval_the_inbox_joins_and_shows(world, carrier, b
     assert {"what": "navigation", "account": world.harbor.id} in bell.facts
     assert carrier.numbers_of(registration) == {world.waiting.number_sid, second.number_sid}, "numbers bought meanwhile joined too"
     assert bell.rung.count(("send_mail", ("registration", registration.id))) == 1
+    assert registration.limits["mps"] in (12.0, 120.0, 225.0) and registration.limits["daily_cap"] in (2_000, 40_000, 200_000) and registration.limits["score"] >= 40
     registration.refresh()
     anew()
     assert registration.state == "approved" and [h[0] for h in registration.history] == ["submitted", "in_review", "approved"]
@@ -250,6 +368,22 @@ def test_REG_4_from_form_to_approval_the_inbox_joins_and_shows(world, carrier, b
     assert registration.state == "suspended" and world.waiting not in Inbox.visible_to(world.dana)
     with pytest.raises(SendRefused):
         c.gate("Hi")
+
+
+def test_REG_4_an_inbox_made_while_the_approval_came_joins_at_the_next_look(world, carrier, bell, monkeypatch):
+    registration = submit(world)
+    carrier.until(registration, "approved", "rejected")
+    with transaction():
+        late, odd = (
+            Inbox.create(world.waiting.team, name=name, api_code=name.lower(), hue="lime", phone=phone, number_sid=sid, forward_to=None, description="", by=world.dana)
+            for name, phone, sid in (("Late", "+14155550198", None), ("Odd", "+14155550197", "PN" + "0" * 32))
+        )
+    carrier.buy(late)
+    registration.refresh()
+    anew()
+    assert late.registered and late.number_sid in carrier.numbers_of(registration)
+    assert not odd.registered and registration.problem.startswith("A number could not join:"), "a number the carrier does not take is said, and holds up nothing"
+    assert registration.state == "approved" and registration.provider_state == "campaign verified"
 
 
 def test_REG_2_a_rejected_brand_names_its_fields_and_is_corrected(world, carrier, bell):

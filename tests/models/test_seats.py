@@ -114,7 +114,8 @@ def test_SEAT_5_what_they_hold_moves_to_the_successor_in_one_go(world, bell):
     assert elsewhere.assignee_id is None, "Theo is not in the pharmacy"
     assert theirs.assignee_id == world.theo.id and mine[0].lock_holder() is None
     assert world.harbor.seats_used == used - 1 and not world.maya.seated
-    assert Draft.of(mine[0], world.maya).body == "half", "nobody loses typed text"
+    kept = Draft.of(mine[0], world.theo)
+    assert (kept.body, kept.from_name) == ("half", "Maya Chen"), "nobody loses typed text"
     assert any(f.get("waiting") == [world.theo.id] for f in bell.facts) and any(f["what"] == "access" for f in bell.facts)
     with pytest.raises(LockLost), transaction():
         mine[0].renew_lock(by=world.maya, fence=held.fence, active=True)

@@ -392,7 +392,7 @@ def test_files_stay_within_their_budget(name: str, cap: int) -> None:
 
 
 def test_the_counter_of_the_page_and_of_the_server_agree() -> None:
-    source = (STATIC / "app.js").read_text()
+    source = (STATIC / "counter.js").read_text()
     found = re.search(r'new Set\("((?:[^"\\]|\\.)*)"\)', source)
     assert found
     letters = set(json.loads('"' + found.group(1) + '"'))

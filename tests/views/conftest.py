@@ -17,7 +17,6 @@ from werkzeug.serving import make_server
 from inbox import STATIC, config, create_app
 from inbox.extensions import db
 from inbox.models import Account, Carrier, Grant, Member, transaction
-from inbox.views import sessions
 
 PASSWORD = "quiet river stone"
 SID, TOKEN = "AC" + "1" * 32, "2" * 32
@@ -62,7 +61,6 @@ def build_app(tmp_path: Path, address: str) -> Flask:
 @pytest.fixture
 def app(tmp_path: Path, carrier_server: Any) -> Iterator[Flask]:
     app = build_app(tmp_path, carrier_server.config["ADDRESS"])
-    sessions.tries = sessions.Tries()
     with app.app_context():
         yield app
         db.session.remove()
