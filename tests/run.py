@@ -40,7 +40,7 @@ CHECKS = {
 PRODUCT_NAMES = (
     *("INBOX_DATA", "DATABASE_URL", "REDIS_URL", "HOST", "PORT", "PUBLIC_URL", "SANDBOX_PORT", "SANDBOX_URL"),
     *("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_API_BASE", "TWILIO_MESSAGING_BASE", "TWILIO_TRUSTHUB_BASE"),
-    *("SECRET_KEY", "ENCRYPTION_KEY", "RQ_KEY_PREFIX", "LOG_LEVEL", "ALLOW_SIGNUP", "THREADS", "WEB_CONCURRENCY"),
+    *("SECRET_KEY", "ENCRYPTION_KEY", "RQ_KEY_PREFIX", "LOG_LEVEL", "ALLOW_SIGNUP", "TRUSTED_ISSUERS", "TRUSTED_CARRIERS", "THREADS", "WEB_CONCURRENCY"),
     *("MAIL_SERVER", "MAIL_PORT", "MAIL_USERNAME", "MAIL_PASSWORD", "MAIL_USE_TLS", "MAIL_SENDER"),
 )
 BROWSERS = (
@@ -51,7 +51,7 @@ BROWSERS = (
 PLAYWRIGHT_PLACES = ("~/.cache/ms-playwright", "~/Library/Caches/ms-playwright")
 FIX_POSTGRES = "apt-get install -y postgresql"
 FIX_CHROMIUM = ".venv/bin/python -m playwright install --with-deps chromium"
-OUTCOMES = ("passed", "failed", "skipped", "xfailed", "xpassed", "error", "errors")
+OUTCOMES = ("passed", "failed", "skipped", "xfailed", "xpassed", "rerun", "error", "errors")
 
 
 class Missing(Exception):
@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> int:
     results = [] if arguments else [check(name, command) for name, command in CHECKS.items()]
     with contextlib.ExitStack() as stack:
         environ, reasons = prepare(stack)
-        result, summary = run_pytest(arguments or ["-n", "2", "--dist", "loadfile"], environ)
+        result, summary = run_pytest(arguments or ["-n", "2", "--dist", "loadfile", "-rfER"], environ)
     results.append(result)
     if not arguments:
         print(header("summary"))
@@ -152,7 +152,7 @@ def summary_of(counts: dict[str, int], seconds: float) -> str:
     """The same numbers with every main outcome named, zeros too."""
     errors = counts.get("error", 0) + counts.get("errors", 0)
     parts = [f"{counts.get(word, 0)} {word}" for word in ("passed", "failed", "skipped")]
-    parts += [f"{counts[word]} {word}" for word in ("xfailed", "xpassed") if counts.get(word)]
+    parts += [f"{counts[word]} {word}" for word in ("xfailed", "xpassed", "rerun") if counts.get(word)]
     parts += [f"{errors} error{'s' if errors > 1 else ''}"] if errors else []
     return f"{', '.join(parts)} in {seconds:.2f}s"
 
