@@ -51,7 +51,8 @@ class Account(Model):
     ) -> tuple[Account, Member]:
         """Create an account with one team, its owner, and one seat that the owner holds (ACC-1)."""
         from inbox.models.event import Event
-        from inbox.models.member import Grant, Member
+        from inbox.models.member import Member
+        from inbox.models.role import Grant
 
         account = Account(
             name=one_line(name), time_zone=time_zone, country=country, trial_ends_at=clock.now() + TRIAL
@@ -72,13 +73,35 @@ class Account(Model):
     def seats_free(self) -> int:
         return self.seats_paid - self.seats_used
 
+    @staticmethod
+    def one_change_at_a_time(account_id: int, *members: Member) -> None:
+        """Let changes of access in an account follow each other until the transaction ends, and let who decides by these members' access wait (`attend`).
+
+        What was read of the members and of custom roles before counts no more. The order of locks, so that no two wait for each other: account, members by id, what they hold.
+        """
+        from inbox.models.member import Member
+        from inbox.models.role import Role
+
+        db.session.execute(sa.select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
+        if members:
+            db.session.execute(sa.select(Member.id).where(Member.id.in_(member.id for member in members)).order_by(Member.id).with_for_update(key_share=True))
+            for member in members:
+                db.session.expire(member)
+        db.session.flush()
+        for row in list(db.session.identity_map.values()):
+            if isinstance(row, Role):
+                db.session.expire(row)
+
     def seat(self, member: Member, *, by: Member) -> None:
         """Give `member` a seat; raises NoSeatLeft when all paid seats are used (SEAT-2: one conditional statement)."""
         from inbox.models.event import Event
         from inbox.models.member import Member
 
+        Account.one_change_at_a_time(self.id, member)
         if member.seated:
             return
+        if not member.active:
+            raise Refused(f"{member.name}’s access has ended, so a seat would be wasted.")
         if not member.seat_eligible:
             raise Refused(f"{member.name}’s roles only allow looking, so a seat would be wasted.")
         taken = db.session.execute(
@@ -101,19 +124,20 @@ class Account(Model):
 
     def unseat(self, member: Member, *, by: Member, successor: Member | None = None) -> None:
         """Take the seat back and move what the member holds to `successor`, or to nobody (SEAT-5, one transaction)."""
-        from inbox.models.conversation import Conversation
         from inbox.models.event import Event
+        from inbox.models.holdings import settle
         from inbox.models.member import Member
 
-        db.session.execute(sa.select(Account.id).where(Account.id == self.id).with_for_update(key_share=True))  # the order of seat()
+        Account.one_change_at_a_time(self.id, member)
         changed = db.session.execute(
             sa.update(Member).where(Member.id == member.id, Member.seated.is_(True)).values(seated=False).returning(Member.id)
         ).scalar()
         if changed is None:
             return
         db.session.execute(sa.update(Account).where(Account.id == self.id).values(seats_used=Account.seats_used - 1))
-        Conversation.hand_over_all(member, to=successor, by=by)
-        Event.record("seat.taken", account=self, by=by, member=member.id, name=member.name)
+        db.session.refresh(member, ["seated"])
+        settle(member, by=by, to=successor)
+        Event.record("seat.taken", account=self, by=by, member=member.id, name=member.name, to=successor.name if successor else None)
 
 
 class Team(Model):
@@ -123,6 +147,7 @@ class Team(Model):
     public_id: Mapped[str] = mapped_column(sa.String(20), unique=True, default=public_id)
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"), index=True)
     name: Mapped[str] = mapped_column(sa.String(120))
+    consent_scope: Mapped[str] = mapped_column(sa.String(8), default="team")  # how far a STOP reaches: inbox, team or account (consent.SCOPES)
     account: Mapped[Account] = relationship(back_populates="teams")
 
     __table_args__ = (sa.UniqueConstraint("account_id", "name"),)

@@ -13,8 +13,10 @@ from inbox import background, clock
 from inbox.models.account import Account, NoSeatLeft
 from inbox.models.base import Model, Moment, Refused, db, now_column, public_id
 from inbox.models.event import Event
-from inbox.models.member import Denied, Member, digest, normalize_email
-from inbox.permissions import DEFAULT_ROLES
+from inbox.models.member import Member, digest, normalize_email
+from inbox.models.rights import Denied
+from inbox.models.role import Grant, Role, RoleSheet
+from inbox.permissions import Permission
 
 LIFE = timedelta(hours=24)
 DEFAULT_ROLE = "back-office-manager"
@@ -46,10 +48,12 @@ class Invitation(Model):
     ) -> Invitation:
         """Invite an address; raises Refused when it already belongs to a member or has a pending invitation."""
         email = normalize_email(email)
-        if role not in DEFAULT_ROLES or role == "owner":
+        by.require(Permission.MEMBERS_INVITE)
+        sheet = Role.sheet_of(account.id, role)
+        if sheet is None or role == "owner":
             raise Refused("Choose one of the roles in the list.", field="role")
-        if not DEFAULT_ROLES[role][1] <= by.permissions:
-            raise Denied(f"You cannot invite someone as {DEFAULT_ROLES[role][0]}: it allows things your own role does not.")
+        if not sheet.permissions <= by.permissions_everywhere:
+            raise Denied(f"You cannot invite someone as {sheet.name}: it allows things your own role does not.")
         if db.session.scalar(sa.select(Member.id).where(Member.email == email, Member.account_id == account.id)):  # other accounts stay unseen
             raise Refused(f"{email} already signs in here.", field="email")
         if any(i.email == email for i in Invitation.pending(account)):
@@ -69,6 +73,19 @@ class Invitation(Model):
         Event.record("invitation.sent", account=account, by=by, email=email, role=role)
         background.enqueue("send_mail", "invitation", invitation.id, on="mail")
         return invitation
+
+    def _in_turn(self, *others: Member) -> None:
+        """Accepting, revoking and what happens to its role follow each other: what was read before, of `others` too, counts no more."""
+        Account.one_change_at_a_time(self.account_id)
+        db.session.refresh(self)
+        Account.one_change_at_a_time(self.account_id, self.invited_by, *others)
+
+    def _sheet_for(self, sender: Member) -> RoleSheet | None:
+        """The role it gives, if `sender` may still invite somebody with it."""
+        sheet = Role.sheet_of(self.account_id, self.role)
+        if sheet is None or not sender.can(Permission.MEMBERS_INVITE):
+            return None
+        return sheet if sheet.permissions <= sender.permissions_everywhere else None
 
     def _renew(self) -> None:
         from inbox.models.secret import encrypt
@@ -114,25 +131,48 @@ class Invitation(Model):
         return row if row and row.state == "pending" else None
 
     def resend(self, *, by: Member) -> None:
-        """A new link; the old one stops working."""
+        """A new link, on the word of `by`; the old one stops working."""
+        self._in_turn(by)
+        by.require(Permission.MEMBERS_INVITE)
         if self.state not in ("pending", "expired"):
             raise Refused("This invitation is over.")
+        if self._sheet_for(by) is None:
+            raise Denied("You cannot resend this invitation: its role allows things your own role does not.")
+        self.invited_by_id = by.id
         self._renew()
         db.session.flush()
         Event.record("invitation.resent", account=self.account_id, by=by, email=self.email)
         background.enqueue("send_mail", "invitation", self.id, on="mail")
 
+    def bounce(self) -> None:
+        """Note that the mail server refused the address."""
+        Event.record("invitation.bounced", account=self.account_id, email=self.email, invitation=self.public_id)
+
+    @staticmethod
+    def bounced(invitations: list[Invitation]) -> frozenset[int]:
+        """The ids of those of an account's invitations whose last mail was refused: one query for a whole list."""
+        if not invitations:
+            return frozenset()
+        sent = {row.public_id: row for row in invitations}
+        since = min(row.expires_at for row in invitations) - LIFE
+        query = sa.select(Event.data, Event.at).where(Event.account_id == invitations[0].account_id, Event.kind == "invitation.bounced", Event.at >= since)
+        found = [(sent.get(data.get("invitation", "")), at) for data, at in db.session.execute(query)]
+        return frozenset(row.id for row, at in found if row is not None and at >= row.expires_at - LIFE)
+
     def revoke(self, *, by: Member) -> None:
+        self._in_turn()
         if self.state in ("accepted", "revoked"):
             raise Refused("This invitation is over.")
         self.revoked_at, self.link_token = clock.now(), None
         Event.record("invitation.revoked", account=self.account_id, by=by, email=self.email)
 
     def accept(self, *, name: str, password: str) -> Member:
-        """Make the member; single use by one conditional statement."""
-        from inbox.models.inbox import Inbox
-        from inbox.models.member import Grant
-
+        """Make the member; single use by one conditional statement. Gives no more than who invited them may still give."""
+        self._in_turn()
+        sender = self.invited_by
+        sheet = self._sheet_for(sender)
+        if sheet is None:
+            raise Refused("This invitation has ended. Ask for a new one.")
         claimed = db.session.execute(
             sa.update(Invitation)
             .where(
@@ -147,16 +187,21 @@ class Invitation(Model):
         if claimed is None:
             raise Refused("This invitation has been used or has ended. Ask for a new one.")
         member = Member.join(self.account, email=self.email, name=name, password=password)
-        db.session.add(Grant(member_id=member.id, role=self.role))
+        db.session.add(Grant(member_id=member.id, role=sheet.key, role_id=sheet.row.id if sheet.row else None))
         db.session.flush()
         db.session.refresh(member)
-        for inbox in db.session.scalars(
-            sa.select(Inbox).where(Inbox.id.in_(self.inbox_ids), Inbox.account_id == self.account_id)
-        ):
-            if inbox.registered:
-                inbox.add_member(member, by=self.invited_by)
-        if self.seat and member.seat_eligible:
-            with suppress(NoSeatLeft):  # then they join to look; the seats page shows it
-                self.account.seat(member, by=self.invited_by)
+        self._welcome(member, sender)
         Event.record("invitation.accepted", account=self.account_id, by=member, email=self.email)
         return member
+
+    def _welcome(self, member: Member, sender: Member) -> None:
+        """The inboxes and the seat that were promised, as far as `sender` may still give them."""
+        from inbox.models.inbox import Inbox
+
+        promised = sender.inbox_ids.intersection(self.inbox_ids)
+        for inbox in db.session.scalars(sa.select(Inbox).where(Inbox.id.in_(promised), Inbox.account_id == self.account_id)):
+            if inbox.registered:
+                inbox.add_member(member, by=sender)
+        if self.seat and member.seat_eligible and sender.can(Permission.SEATS_MANAGE):
+            with suppress(NoSeatLeft):  # then they join to look; the seats page shows it
+                self.account.seat(member, by=sender)
