@@ -32,6 +32,7 @@ from inbox.models.rights import Denied, NoSeat, Step, Verdict
 from inbox.models.role import Grant, NeedsReplacement, Role, RoleChanged, RoleGone, RoleSheet
 from inbox.models.second_factor import Challenge, Passkey, RecoveryCode, Totp
 from inbox.models.subscription import Changed, Subscription
+from inbox.models.tag import Tag, Tagging
 from inbox.models.usage import UsageDay
 
 __all__ = [
@@ -43,5 +44,5 @@ __all__ = [
     "CarrierCheck", "Replay",
     "Bundle", "Line", "Notice", "Notification", "PushKey", "PushSubscription",
     "Changed", "LedgerEntry", "NotCovered", "Payment", "Standing", "Subscription", "Wallet",
-    "UsageDay",
+    "Tag", "Tagging", "UsageDay",
 ]

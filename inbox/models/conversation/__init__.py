@@ -15,6 +15,8 @@ from inbox.models.gate import SendRefused
 
 _OPEN = sa.text("archived_at IS NULL")
 _ARCHIVED = sa.text("archived_at IS NOT NULL")
+_SNOOZED = sa.text("snoozed_until IS NOT NULL")
+_SPAM = sa.text("spam_at IS NOT NULL")
 
 
 class Conversation(Receiving, Assigning, Listing, Reading):
@@ -27,6 +29,9 @@ class Conversation(Receiving, Assigning, Listing, Reading):
         sa.Index("ix_conversation_open", "inbox_id", "last_activity_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         sa.Index("ix_conversation_assignee", "inbox_id", "assignee_id", "last_activity_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         sa.Index("ix_conversation_archived", "inbox_id", "last_activity_at", "id", sqlite_where=_ARCHIVED, postgresql_where=_ARCHIVED),
+        sa.Index("ix_conversation_snoozed", "inbox_id", "last_activity_at", "id", sqlite_where=_SNOOZED, postgresql_where=_SNOOZED),
+        sa.Index("ix_conversation_waking", "snoozed_until", sqlite_where=_SNOOZED, postgresql_where=_SNOOZED),
+        sa.Index("ix_conversation_spam", "inbox_id", "last_activity_at", "id", sqlite_where=_SPAM, postgresql_where=_SPAM),
         sa.Index("ix_conversation_holder", "assignee_id"),
         sa.Index(
             "ix_conversation_unread", "inbox_id", "assignee_id", "last_activity_at",

@@ -24,6 +24,8 @@ VIEWS = {
     "others": "Assigned to others",
     "all": "All open",
     "archived": "Archived",
+    "snoozed": "Snoozed",
+    "spam": "Spam",
 }
 PAGE = 40
 CAP = 100
@@ -130,6 +132,14 @@ class Listing(ConversationRow):
         return [_row(r, member) for r in db.session.execute(query)]
 
     @staticmethod
+    def matching(member: Member, inbox: Inbox | None, filter: Filter) -> sa.Select[int]:
+        """The ids of every conversation that a list shows, all pages of it; without an inbox, of all inboxes the member reads."""
+        from inbox.models.conversation import Conversation
+
+        place = Conversation.inbox_id == inbox.id if inbox else Conversation.inbox_id.in_(member.readable_inbox_ids)
+        return sa.select(Conversation.id).where(Conversation.account_id == member.account_id, place, *_conditions(member, filter))
+
+    @staticmethod
     def counts(member: Member, inboxes: list[Inbox]) -> dict[int, dict[str, int]]:
         """Unread per inbox for mine and unassigned, open for others; each capped at 100, so the cost never grows."""
         from inbox.models.conversation import Conversation
@@ -157,7 +167,11 @@ def _conditions(member: Member, filter: Filter) -> list[Any]:
     from inbox.models.conversation import Conversation
 
     c = Conversation
-    conditions: list[Any] = [c.archived_at.is_not(None) if filter.view == "archived" else c.archived_at.is_(None)]
+    conditions: list[Any] = {
+        "archived": lambda: [c.archived_at.is_not(None), c.snoozed_until.is_(None), c.spam_at.is_(None)],
+        "snoozed": lambda: [c.snoozed_until.is_not(None)],
+        "spam": lambda: [c.spam_at.is_not(None)],
+    }.get(filter.view, lambda: [c.archived_at.is_(None)])()
     if filter.view == "mine" or filter.mine:
         conditions.append(c.assignee_id == member.id)
     elif filter.view == "unassigned":

@@ -29,7 +29,9 @@ class ConversationRow(Model):
     channel: Mapped[str] = mapped_column(sa.String(20), default="sms")
     address: Mapped[str] = mapped_column(sa.String(254))  # the contact's, on this channel
     assignee_id: Mapped[int | None] = mapped_column(sa.ForeignKey("member.id"))
-    archived_at: Mapped[datetime | None] = mapped_column(Moment)
+    archived_at: Mapped[datetime | None] = mapped_column(Moment)  # out of the open lists: done, snoozed or spam
+    snoozed_until: Mapped[datetime | None] = mapped_column(Moment)  # comes back then, or with the customer's next text
+    spam_at: Mapped[datetime | None] = mapped_column(Moment)  # stays away whatever comes in
     last_activity_at: Mapped[datetime] = now_column()
     last_inbound_at: Mapped[datetime | None] = mapped_column(Moment)
     last_inbound_id: Mapped[int] = mapped_column(default=0)

@@ -1,0 +1,21 @@
+"""Saved views"""
+
+import sqlalchemy as sa
+from alembic import op
+
+import inbox.models.base
+
+revision = "0018"
+down_revision = "0017"
+branch_labels = None
+depends_on = None
+
+MOMENT = inbox.models.base.Moment(timezone=True)
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass

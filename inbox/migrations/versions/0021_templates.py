@@ -1,0 +1,21 @@
+"""Templates"""
+
+import sqlalchemy as sa
+from alembic import op
+
+import inbox.models.base
+
+revision = "0021"
+down_revision = "0020"
+branch_labels = None
+depends_on = None
+
+MOMENT = inbox.models.base.Moment(timezone=True)
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass

@@ -1,0 +1,21 @@
+"""Scheduled texts and the time to undo"""
+
+import sqlalchemy as sa
+from alembic import op
+
+import inbox.models.base
+
+revision = "0022"
+down_revision = "0021"
+branch_labels = None
+depends_on = None
+
+MOMENT = inbox.models.base.Moment(timezone=True)
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
