@@ -7,7 +7,7 @@ from flask_wtf.file import FileField
 from wtforms import SelectField, StringField
 from wtforms.validators import Length, Optional, Regexp
 
-from inbox.models.contact_import import EMAIL
+from inbox.models.importing.cells import EMAIL
 
 
 class ContactForm(FlaskForm):

@@ -9,7 +9,7 @@ from inbox.models.carrier import Carrier, WebhookEvent
 from inbox.models.carrier_check import CarrierCheck
 from inbox.models.consent import Consent, OptInRequest, Stopping
 from inbox.models.contact import Contact
-from inbox.models.contact_import import ContactImport, ImportRow
+from inbox.models.importing import ContactImport, ImportRow
 from inbox.models.conversation import Conversation, Filter, Lock, LockLost, LockWaiter, SendRefused, Stale, TakenAlready
 from inbox.models.door import Door
 from inbox.models.draft import Draft
@@ -33,6 +33,7 @@ from inbox.models.role import Grant, NeedsReplacement, Role, RoleChanged, RoleGo
 from inbox.models.second_factor import Challenge, Passkey, RecoveryCode, Totp
 from inbox.models.subscription import Changed, Subscription
 from inbox.models.tag import Tag, Tagging
+from inbox.models.template import Template
 from inbox.models.usage import UsageDay
 
 __all__ = [
@@ -44,5 +45,5 @@ __all__ = [
     "CarrierCheck", "Replay",
     "Bundle", "Line", "Notice", "Notification", "PushKey", "PushSubscription",
     "Changed", "LedgerEntry", "NotCovered", "Payment", "Standing", "Subscription", "Wallet",
-    "Tag", "Tagging", "UsageDay",
+    "Tag", "Tagging", "Template", "UsageDay",
 ]

@@ -12,7 +12,8 @@ from flask import Blueprint, Response, abort, request, url_for
 from inbox import sheet
 from inbox.forms.contacts import UploadForm
 from inbox.models import ContactImport, ImportRow, Refused, db, transaction
-from inbox.models.contact_import import FIELDS, PROBLEMS
+from inbox.models.importing.columns import FIELDS
+from inbox.models.importing.row import PROBLEMS
 from inbox.permissions import Permission
 from inbox.views.access import member, requires
 from inbox.views.hypermedia import fragment, go, is_fragment, page

@@ -15,8 +15,10 @@ from flask import g
 
 from inbox import sheet
 from inbox.models import Contact, ContactImport, ImportRow, Member, Refused, db, transaction
-from inbox.models import contact_import as module
-from inbox.models.contact_import import Checker, guess_columns, match_columns, normalized
+from inbox.models.importing import applying, contact_import
+from inbox.models.importing.cells import normalized
+from inbox.models.importing.checking import Checker
+from inbox.models.importing.columns import guess_columns, match_columns
 from inbox.views.imports import harmless
 from jobs.check_import import check_import
 from jobs.run_import import run_import
@@ -140,12 +142,12 @@ def test_members_of_other_accounts_own_nothing_here(world: World, bell: Bell) ->
 
 
 def test_a_killed_run_goes_on_and_applies_every_row_once(world: World, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BATCH", 10)
+    monkeypatch.setattr(contact_import, "BATCH", 10)
     text = "First name,Mobile\n" + "".join(f"P{i},+1212555{i:04d}\n" for i in range(200, 255))
     found = checked(upload(world, text), world)
     with transaction():
         found.run(by=world.dana)
-    apply, calls = module._Batch.apply, []
+    apply, calls = applying.Batch.apply, []
 
     def dying(batch: Any) -> None:
         apply(batch)
@@ -153,7 +155,7 @@ def test_a_killed_run_goes_on_and_applies_every_row_once(world: World, bell: Bel
         if len(calls) in (2, 4):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module._Batch, "apply", dying)
+    monkeypatch.setattr(applying.Batch, "apply", dying)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             run_import(found.id)

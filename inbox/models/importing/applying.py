@@ -1,0 +1,84 @@
+"""The run: rows applied in batches, each one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from inbox import clock
+from inbox.models.base import db, public_id
+from inbox.models.carrier import insert_or_ignore
+from inbox.models.contact import Contact
+from inbox.models.event import Event
+from inbox.models.importing.known import Known, differs, known_contacts, owner_change
+from inbox.models.importing.row import ImportRow
+from inbox.models.member import Member
+
+if TYPE_CHECKING:
+    from inbox.models.importing.contact_import import ContactImport
+
+
+class Batch:
+    """Applies rows in one transaction; what changed since the dry run is judged again, row by row."""
+
+    def __init__(self, of: ContactImport, rows: list[ImportRow]) -> None:
+        self.of, self.rows = of, rows
+        self.events: list[dict[str, Any]] = []
+        self.members = {m.id: m for m in Member.of(of.account_id)}
+
+    def apply(self) -> None:
+        values = [row.values for row in self.rows]
+        known = known_contacts(self.of.account_id, values)
+        fresh = [row for row in self.rows if known.find(row.values) == (None, "")]
+        self._insert(fresh)
+        new = {row.number for row in fresh}
+        known = known_contacts(self.of.account_id, values)
+        for row in self.rows:
+            self._one(row, known, row.number in new)
+        if self.events:
+            db.session.execute(sa.insert(Event), self.events)
+
+    def _insert(self, fresh: list[ImportRow]) -> None:
+        """Make the new contacts in one statement; one that somebody else made meanwhile is met below."""
+        if not fresh:
+            return
+        now = clock.now()
+        made: list[dict[str, Any]] = [
+            {
+                "account_id": self.of.account_id, "public_id": public_id(), "phone": row.values.get("phone"), "external_id": row.values.get("external_id"),
+                "first_name": "", "last_name": "", "name": "", "fields": {}, "created_at": now,
+            }
+            for row in fresh
+        ]
+        db.session.execute(insert_or_ignore()(Contact).values(made).on_conflict_do_nothing())
+
+    def _one(self, row: ImportRow, known: Known, new: bool) -> None:
+        contact, clash = known.find(row.values)
+        owner_id = row.values.get("owner_id")
+        if contact is None or (owner_id and owner_id not in self.members):
+            row.effect, row.owner, row.applied = "conflict", "", True
+            row.problem = clash or "Somebody changed this contact or its owner during the import."
+            return
+        new = new and contact.name == ""
+        row.effect = "create" if new else "update" if differs(contact, row.values) or owner_change(contact, row.values) else "unchanged"
+        row.owner = owner_change(contact, row.values)
+        self._write(contact, row.values)
+        if row.owner:
+            contact.owner_id = owner_id
+            self._note_owner(contact, owner_id)
+        row.applied = True
+
+    def _write(self, contact: Contact, values: dict[str, Any]) -> None:
+        for name in ("phone", "email", "external_id"):
+            if values.get(name):
+                setattr(contact, name, values[name])
+        contact.rename(values.get("first_name") or contact.first_name, values.get("last_name") or contact.last_name)
+
+    def _note_owner(self, contact: Contact, owner_id: int | None) -> None:
+        self.events.append(
+            {
+                "account_id": self.of.account_id, "actor_id": self.of.member_id, "kind": "contact.owner_set" if owner_id else "contact.owner_cleared",
+                "data": {"contact": contact.id, "owner": self.members[owner_id].name if owner_id else None, "source": "import"}, "at": clock.now(),
+            }
+        )
