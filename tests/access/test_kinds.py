@@ -24,6 +24,7 @@ from tests.access.test_matrix import address, routes, samples
 P = Permission
 DECIDED = {  # by the model, by what the form asks for: the route lets readers in, and the form of the walk asks for these
     "assignments.edit": P.CONVERSATIONS_TAKE, "assignments.update": P.CONVERSATIONS_TAKE, "drafts.create": P.CONVERSATIONS_REPLY,
+    "insertions.keep": P.CONVERSATIONS_REPLY, "insertions.create": P.CONVERSATIONS_REPLY,
 }
 
 
