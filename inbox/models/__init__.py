@@ -34,6 +34,7 @@ from inbox.models.reset import MailedLink
 from inbox.models.rights import Denied, NoSeat, Step, Verdict
 from inbox.models.role import Grant, NeedsReplacement, Role, RoleChanged, RoleGone, RoleSheet
 from inbox.models.search import RecentSearch, SearchMark
+from inbox.models.saved_view import SavedView
 from inbox.models.second_factor import Challenge, Passkey, RecoveryCode, Totp
 from inbox.models.subscription import Changed, Subscription
 from inbox.models.tag import Tag, Tagging
@@ -44,7 +45,7 @@ __all__ = [
     "Account", "Attachment", "Attempt", "Call", "Carrier", "Consent", "Contact", "ContactImport", "Conversation", "Denied", "Dispatch", "Door", "Draft", "Event", "Filter",
     "Grant", "Holdings", "ImportRow", "Inbox", "InboxDraft", "InboxMember", "Invitation", "Lock", "LockLost", "LockWaiter", "LoginSession", "Member",
     "Message", "Model", "NeedsReplacement", "NoSeat", "NoSeatLeft", "NotRegistered", "OptInRequest", "ReceiptRow", "Refused", "Registration", "Role", "RoleChanged",
-    "RoleGone", "RoleSheet", "SendAttempt", "SendRefused", "Stale", "Step", "Stopping", "TakenAlready", "Team", "Verdict", "WebhookEvent", "db", "transaction",
+    "RoleGone", "RoleSheet", "SavedView", "SendAttempt", "SendRefused", "Stale", "Step", "Stopping", "TakenAlready", "Team", "Verdict", "WebhookEvent", "db", "transaction",
     "Challenge", "IdentityProvider", "ProviderIdentity", "MailedLink", "Passkey", "RecoveryCode", "SignInPolicy", "Totp",
     "CarrierCheck", "RecentSearch", "Replay", "SearchMark",
     "Following", "Mention",

@@ -39,6 +39,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "conversation.archived": ("Conversation archived", "archived {conversation}"),
     "conversation.assigned": ("Conversation assigned", "assigned {conversation} to {to}"),
     "conversation.opened": ("Conversation opened", "opened {conversation}"),
+    "conversation.followed": ("Follower added", "had {name} follow {conversation}"),
+    "conversation.unfollowed": ("Follower removed", "took {name} off the followers of {conversation}"),
     "conversation.snoozed": ("Conversation snoozed", "snoozed {conversation}"),
     "conversation.spam_cleared": ("No spam", "took {conversation} out of spam"),
     "conversation.spam_marked": ("Marked as spam", "marked {conversation} as spam"),

@@ -273,11 +273,16 @@ addEventListener('htmx:before:swap', e => {
 addEventListener('htmx:before:request', e => e.detail.ctx?.target?.setAttribute?.('aria-busy', 'true'));
 addEventListener('htmx:finally:request', e => e.detail.ctx?.target?.removeAttribute?.('aria-busy'));
 let opened = conv()?.dataset.id ?? '';
+function spot() {  // back in a list, at the row that was open
+  const l = $('#list')?.dataset.sync, c = conv()?.dataset.row; if (!l) return;
+  if (c) sessionStorage[l] = c;
+  document.getElementById('row-' + sessionStorage[l])?.scrollIntoView({ block: 'nearest' });
+}
 function settled() {
   const c = conv(), id = c?.dataset.id ?? '';
-  if (id !== opened) { opened = id; prompted = warned = false; if (c) { const p = $('.panes'); if (p) p.dataset.pane = 'conv'; restore(); show(); say(`Conversation with ${c.dataset.name}`); if (innerWidth < 720) c.focus({ preventScroll: true }); } }
+  if (id !== opened) { opened = id; spot(); prompted = warned = false; if (c) { const p = $('.panes'); if (p) p.dataset.pane = 'conv'; restore(); show(); say(`Conversation with ${c.dataset.name}`); if (innerWidth < 720) c.focus({ preventScroll: true }); } }
   for (const r of $$('.conv-row')) r.id === 'row-' + c?.dataset.row ? r.setAttribute('aria-current', 'true') : r.removeAttribute('aria-current');
-  see(); lockChanged(); title(); badge();
+  see(); lockChanged(); title(); badge(); if (c) import('./thread.js');
   if ($('#toasts')?.children.length) toasts();
   if ($('[data-undo],[data-anyway]')) import('./undo.js');
 }
@@ -291,7 +296,7 @@ addEventListener('htmx:after:swap', e => {
   else if (t?.id !== 'picks' && e.detail.ctx?.sourceElement?.closest?.('#menu, #more-menu')) { for (const m of $$('[popover]:popover-open')) m.hidePopover(); }
   if (t?.id === 'ask' && !t.open) { t.showModal(); $('input:not([type=hidden])', t)?.focus(); }
 });
-addEventListener('htmx:after:history:push', () => { const p = $('.panes'); if (p && location.pathname.startsWith('/i/')) p.dataset.pane = 'list'; });
+addEventListener('htmx:after:history:push', () => { const p = $('.panes'); if (p && /^.(i|work)./.test(location.pathname)) p.dataset.pane = 'list'; });
 function title() {
   const n = $('#nav [data-go=mine] .count')?.firstChild?.data?.trim(), bare = document.title.replace(/^\(\d+\+?\) /, '');
   document.title = n ? `(${n}) ${bare}` : bare;
@@ -325,7 +330,7 @@ const KEYS = {
   i: () => { const a = $('#assignee'); if (a) ask(a.dataset.action, { to: a.dataset.me, expected: a.dataset.expected }); },
   u: press('[aria-keyshortcuts=u]'), l: press('#lock-release'), c: press('[aria-keyshortcuts=c]'), '?': () => $('#keys')?.showModal(), '/': () => $('#q') ? $('#q').focus() : $('[href="/search"]')?.click(), ']': press('[data-drawer]'), g: 'chord',
 };
-const GO = { i: 'mine', u: 'unassigned', o: 'others', a: 'all', d: 'archived' };
+const GO = { i: 'mine', u: 'unassigned', o: 'others', a: 'all', d: 'archived', m: 'work', s: 'snoozed' };
 let chord = 0;
 addEventListener('keydown', e => {
   if (e.isComposing || e.defaultPrevented) return;
@@ -340,6 +345,6 @@ addEventListener('keydown', e => {
   e.preventDefault(); f();
 });
 
-restore(); settled();
+restore(); settled(); spot();
 const wire = $('#socket');  // htmx may have started before its socket extension, and the socket before this file
 if (wire) { htmx.process(wire); const c = wire._htmx?.ws?.connection; if (c?.socket?.readyState === 1 && !live) connected(c); }
