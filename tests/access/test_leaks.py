@@ -237,8 +237,7 @@ def test_S60_no_wish_opens_a_hidden_inbox(world, hidden, server: Server, bell, n
         for frame in page.quiet(0.25):
             assert not BODY.search(frame) and not CONTACT.search(frame), (wish, frame)
             assert f"row-{hidden.found.id}" not in frame and hidden.found.public_id not in frame and "locks" not in frame, (wish, frame)
-            if name == "nina":
-                raise AssertionError(f"another account's page was told something: {frame}")
+            assert name != "nina" or "can’t open" in frame, f"another account's page was told something: {frame}"  # the answer to her own wish may come late
 
 
 def _lose(world, what: str) -> None:
