@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, RadioField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 
 from inbox.forms import lines, spaced
 from inbox.models.wording import LANGUAGES
+
+SCOPES = [SelectChoice("mine", "Only me"), SelectChoice("team", "The whole team")]
+OFFERED = [SelectChoice("", "Choose a language"), *(SelectChoice(code, name) for code, name in LANGUAGES.items())]
 
 
 class TemplateForm(FlaskForm):
@@ -16,9 +20,9 @@ class TemplateForm(FlaskForm):
     shortcut = StringField("Shortcut", filters=[spaced])
     folder = StringField("Folder", filters=[spaced])
     body = TextAreaField("Text", filters=[lines])
-    scope = RadioField("Who can insert it", choices=[("mine", "Only me"), ("team", "The whole team")], validate_choice=False, default="mine")
+    scope = RadioField("Who can insert it", choices=SCOPES, validate_choice=False, default="mine")
     inboxes = SelectMultipleField("Only in", validate_choice=False)
-    new_language = SelectField("Language", choices=[("", "Choose a language"), *LANGUAGES.items()], validate_choice=False, default="")
+    new_language = SelectField("Language", choices=OFFERED, validate_choice=False, default="")
     new_body = TextAreaField("Text in that language", filters=[lines])
     version = HiddenField()
 

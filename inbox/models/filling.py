@@ -29,11 +29,12 @@ COMPARED = 200  # templates looked at for a suggestion
 LIKE = 0.34
 _LANGUAGE_FIELDS = ("language", "preferred_language", "lang", "locale", "idioma", "sprache", "langue")
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_COMMON = frozenset(
+_SMALL = (
     "about after again all also and any are back because been before but can come could day did does don for from get give going good got had has have hello help her hey "
     "him his how just know let like make may more much need not now one our out over please see she should some soon still tell than thank thanks that the their them "
-    "then there they this time too today until very want was way were what when where which who why will with would yes yet you your".split()
+    "then there they this time too today until very want was way were what when where which who why will with would yes yet you your"
 )
+_COMMON = frozenset(_SMALL.split())
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ class Setting:
         language = language if language in template.variants else ""
         body, given = template.variants.get(language, template.body), answers or {}
         missing = [place for place in placeholders.places(body) if not self.value(place) and not _answer(place, given) and place.fallback is None]
-        return Filled(template, placeholders.fill(body, lambda place: self.value(place) or _answer(place, given)), list({place.name: place for place in missing}.values()), language)
+        text = placeholders.fill(body, lambda place: self.value(place) or _answer(place, given))
+        return Filled(template, text, list({place.name: place for place in missing}.values()), language)
 
     def insert(self, template: Template, answers: Mapping[str, str]) -> str:
         """The finished text, counted as used; raises Refused while something is missing."""

@@ -37,13 +37,13 @@ class Wording:
             raise Refused("Use letters from a to z, digits and dashes, at most 40.", field="shortcut")
         if len(folder) > 60:
             raise Refused("Use at most 60 characters.", field="folder")
+        if set(self.variants) - set(LANGUAGES):
+            raise Refused("Choose a language from the list.", field="new_language")
         bodies = {"": clean_body(self.body).strip(), **{code: clean_body(text).strip() for code, text in self.variants.items()}}
         if not bodies[""]:
             raise Refused("Write the text.", field="body")
         for code, text in bodies.items():
             _check(text, fields, f"body_{code}" if code else "body")
-        if set(bodies) - {"", *LANGUAGES}:
-            raise Refused("Choose a language from the list.", field="new_language")
         return Wording(name, shortcut, bodies.pop(""), folder, {code: text for code, text in sorted(bodies.items()) if text})
 
 
