@@ -319,6 +319,7 @@ class ConversationPane:
     last: int = 0  # the conversation's newest message then, which live news start after
     last_key: int = 0
     followers: list[Member] = field(default_factory=list)
+    begun: list[Draft] = field(default_factory=list)  # by teammates, not sent
     behind: bool = False  # the reader, or nobody yet, has seen the newest here
     unread_above: int | None = None  # the first new message, when it is further up
 
@@ -369,6 +370,7 @@ def conversation_pane(conversation: Conversation, who: Member, *, before: int | 
         uploads=files_of(reply, who),
         refusal=f"This did not leave by itself. {reply.released_why}" if reply and reply.released_why else "",
         newer=part.newer, last=last, last_key=epoch_ms(last_at), followers=Following.of(conversation),
+        begun=Draft.others(conversation, who) if found.may_reply else [],
         behind=bool(shown) and (read < shown[-1] or conversation.unread), unread_above=fresh if fresh and shown and fresh < shown[0] and around is None else None,
     )
 
