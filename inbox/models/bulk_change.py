@@ -187,7 +187,7 @@ def sentences(action: str, missed: dict[str, int], undoing: bool) -> list[str]:
                 "newer": f"{n} {'has' if n == 1 else 'have'} a newer open conversation with the same contact",
                 "since": f"{n} {was} changed by somebody since",
                 "tag": f"{n} could not be changed, because the tag was deleted",
-            }.get(kind, f"{n}: {detail}")
+            }.get(kind, f"{n}: {detail.rstrip('.')}")
         )
     return found
 
