@@ -99,6 +99,10 @@ class Consent(Model):
         Event.record(
             "consent.opted_out" if opted_out else "consent.opted_in", account=account_id, by=by, inbox=inbox_id, team=team_id, address=address, source=source, scope=scope
         )
+        if opted_out:
+            from inbox.models.undo import stop_to
+
+            stop_to(account_id, address)
         return True
 
     @staticmethod

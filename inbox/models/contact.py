@@ -130,6 +130,11 @@ class Contact(Model):
         if self.blocked == (at is not None):
             return
         self.blocked_at = at
+        if at is not None:
+            from inbox.models.undo import stop_for
+
+            db.session.flush()
+            stop_for(self)
         Event.record(kind, account=self.account_id, by=by, conversation=conversation, contact=self.id)
         if conversation is not None:
             conversation.changed()
