@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from inbox import background, clock
 from inbox.extensions import redis
-from inbox.models import Attachment, Call, ContactImport, Conversation, Dispatch, Notice, Notification, Registration, Replay, Stopping, WebhookEvent, db, release, transaction
+from inbox.models import Attachment, Call, ContactImport, Conversation, Dispatch, Notice, Notification, Registration, Replay, Stopping, WebhookEvent, db, release, search, transaction
 from inbox.models.message import WAITING
 from jobs.send_mail import AGAIN
 
@@ -115,6 +115,14 @@ def sweep_replays() -> None:
     if waiting and not crowded("mail"):
         for replay_id in waiting:
             background.enqueue("replay_events", replay_id, on="mail")
+
+
+def sweep_search() -> None:
+    """What was written before there was a search index, until all of it is in there."""
+    waiting = search.unfinished()
+    db.session.commit()
+    if waiting and not crowded("mail"):
+        background.enqueue("index_messages", on="mail")
 
 
 def sweep_mail() -> None:
