@@ -416,6 +416,8 @@ def _templates() -> None:
     ]
     with transaction():
         owner = _who(OWNER)
+        if db.session.scalar(sa.select(Template.id).where(Template.account_id == owner.account_id).limit(1)):
+            return
         for name, shortcut, body, folder, variants in texts:
             Template.create(Wording(name, shortcut, body, folder, variants), by=owner, shared=True)
 

@@ -194,7 +194,7 @@ def _shown(form: TemplateForm) -> list[dict[str, Any]]:
     who, fields = member(), Template.fields(member().account_id)
     setting = Setting(_sample_inbox(who), Contact(first_name="Rosa", last_name="Delgado", name="Rosa Delgado", fields={}), who)
     shown = []
-    for code, body in {"": form.body.data or "", **form.variants}.items():
+    for code, body in [("", form.body.data or ""), *form.variants.items()]:
         if not body.strip():
             continue
         try:
