@@ -181,7 +181,7 @@ def list_args(work: bool, filter: Filter) -> dict[str, str]:
     return {**({"in": AT_WORK} if work else {}), "view": filter.view, **filter.args()}
 
 
-def new_view_args(inbox: Inbox | None, filter: Filter) -> dict[str, str]:
+def new_view_args(inbox: Inbox | None, filter: Filter) -> dict[str, Any]:
     """The list in the address of the page that saves it under a name."""
     return {"in": inbox.public_id if inbox else AT_WORK, "view": filter.view, **filter.args()}
 

@@ -402,7 +402,8 @@ class Picture:
         elif self.shown.work:
             where = {"at_work": True}
         if where:
-            where |= {"at_view": self.shown.filter.view, "at_list": lists.list_url(inbox, self.shown.filter.view, **self.shown.filter.args())}
+            args: dict[str, Any] = {**self.shown.filter.args()}
+            where |= {"at_view": self.shown.filter.view, "at_list": lists.list_url(inbox, self.shown.filter.view, **args)}
         return [render_template("navigation/navigation.oob.html", **where)]
 
 

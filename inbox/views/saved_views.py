@@ -93,7 +93,8 @@ def _list() -> tuple[Inbox | None, Filter]:
 
 
 def _back(inbox: Inbox | None, filter: Filter) -> str:
-    return lists.list_url(inbox, filter.view, **filter.args())
+    args: dict[str, Any] = {**filter.args()}
+    return lists.list_url(inbox, filter.view, **args)
 
 
 def _found(public_id: str) -> SavedView:

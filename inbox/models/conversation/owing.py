@@ -6,6 +6,8 @@ count, nor do texts that did not go out. `owed_since` is the moment of the first
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from inbox.models.base import Moment, db
@@ -18,7 +20,7 @@ class Owing(ConversationRow):
 
     __abstract__ = True
 
-    def _owed_from(self, message: Message) -> sa.ColumnElement[object]:
+    def _owed_from(self, message: Message) -> sa.ColumnElement[Any]:
         """The column's value once this text of the customer came in: what was owed before is owed longer."""
         return sa.func.coalesce(type(self).owed_since, sa.bindparam(None, message.created_at, type_=Moment))
 
@@ -36,6 +38,6 @@ class Owing(ConversationRow):
         first = sa.select(Message.created_at).where(mine, Message.kind == "in", Message.id > sa.func.coalesce(answer, 0)).order_by(Message.id).limit(1)
         self._owe(first.scalar_subquery())
 
-    def _owe(self, value: sa.ColumnElement[object]) -> None:
+    def _owe(self, value: sa.ColumnElement[Any]) -> None:
         db.session.execute(sa.update(type(self)).where(type(self).id == self.id).values(owed_since=value).execution_options(synchronize_session=False))
         db.session.expire(self, ["owed_since"])
