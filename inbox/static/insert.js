@@ -11,8 +11,8 @@ const head = field => field.value.slice(0, field.selectionStart);
 const query = () => head(at.field).slice(at.from + at.mark);
 const options = () => $$('[role=option]', box);
 
-export function typed(field) {
-  if (field.readOnly || field.selectionStart !== field.selectionEnd) return;
+export function typed(field, how) {
+  if (field.readOnly || field.selectionStart !== field.selectionEnd || !at && how?.startsWith('history')) return;
   if (at) { if (at.field === field && stays()) return find(); shut(); }
   for (const what of Object.keys(TRIGGER)) {
     const m = TRIGGER[what].exec(head(field));
