@@ -160,6 +160,6 @@ def begins(day: date, member: Member) -> datetime:
 def day(text: str) -> date:
     """A day of an address; raises ValueError for what is none, or none of this time."""
     found = date.fromisoformat(text)
-    if len(text) != 10 or not FIRST <= found <= LAST:
+    if found.isoformat() != text or not FIRST <= found <= LAST:
         raise ValueError(text)
     return found
