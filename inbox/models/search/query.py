@@ -148,7 +148,7 @@ def listed(names: list[str]) -> str:
 
 def nearest(value: str, names: list[str]) -> str:
     """“Did you mean x?” for the name most like it, else the names there are."""
-    folded = {n.casefold(): n for n in names}
+    folded = {part.casefold(): n for n in reversed(names) for part in (n, *n.split())}
     near = get_close_matches(value.casefold(), list(folded), 1, 0.5)
     if near:
         return f" Did you mean “{folded[near[0]]}”?"
