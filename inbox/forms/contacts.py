@@ -25,4 +25,4 @@ class ContactForm(FlaskForm):
 class UploadForm(FlaskForm):
     """One file."""
 
-    file = FileField("CSV file")
+    file = FileField("File")

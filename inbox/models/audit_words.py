@@ -56,6 +56,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "import.canceled": ("Import canceled", "canceled the import of {file}"),
     "import.finished": ("Import finished", "finished the import of {file}"),
     "import.started": ("Import started", "started the import of {file} with {rows} rows"),
+    "import.undo_started": ("Import being undone", "began to undo the import of {file}"),
+    "import.undone": ("Import undone", "undid the import of {file}"),
     "inbox.carrier_changed": ("Inbox’s carrier changed", "moved {inbox} from {before} to {after}"),
     "inbox.number_pointed": ("Number pointed here", "pointed the number of {inbox} at this server again"),
     "inbox.changed": ("Inbox settings changed", "changed {field} of {inbox}{change}"),

@@ -9,14 +9,24 @@ import sqlalchemy as sa
 from inbox import clock
 from inbox.models.base import db, public_id
 from inbox.models.carrier import insert_or_ignore
+from inbox.models.consent import hold_all_still
 from inbox.models.contact import Contact
 from inbox.models.event import Event
-from inbox.models.importing.known import Known, differs, known_contacts, owner_change
+from inbox.models.importing.known import Known, address_of, differences, known_contacts, owner_change
 from inbox.models.importing.row import ImportRow
+from inbox.models.importing.wishes import note_wishes
 from inbox.models.member import Member
+from inbox.models.search import put_contacts
 
 if TYPE_CHECKING:
     from inbox.models.importing.contact_import import ContactImport
+
+KEPT = ("first_name", "last_name", "name", "phone", "email", "external_id", "owner_id", "fields")  # what an import may change and an undo puts back
+
+
+def snapshot(contact: Contact) -> dict[str, Any]:
+    """The contact as an undo compares and restores it."""
+    return {name: getattr(contact, name) for name in KEPT} | {"blocked": contact.blocked}
 
 
 class Batch:
@@ -29,13 +39,22 @@ class Batch:
 
     def apply(self) -> None:
         values = [row.values for row in self.rows]
+        hold_all_still(self.of.account_id, {one["phone"] for one in values if one.get("phone") and one.get("opt_in") is not None})
         known = known_contacts(self.of.account_id, values)
         fresh = [row for row in self.rows if known.find(row.values) == (None, "")]
         self._insert(fresh)
         new = {row.number for row in fresh}
-        known = known_contacts(self.of.account_id, values)
+        known = known_contacts(self.of.account_id, values) if fresh else known
+        wishes: list[tuple[ImportRow, str]] = []
+        written: list[Contact] = []
         for row in self.rows:
-            self._one(row, known, row.number in new)
+            contact = self._one(row, known, row.number in new)
+            if contact is not None:
+                written.append(contact)
+            if contact is not None and row.consent in ("in", "out"):
+                wishes.append((row, address_of(contact, row.values)))
+        put_contacts(written)
+        note_wishes(self.of, wishes)
         if self.events:
             db.session.execute(sa.insert(Event), self.events)
 
@@ -53,27 +72,35 @@ class Batch:
         ]
         db.session.execute(insert_or_ignore()(Contact).values(made).on_conflict_do_nothing())
 
-    def _one(self, row: ImportRow, known: Known, new: bool) -> None:
+    def _one(self, row: ImportRow, known: Known, new: bool) -> Contact | None:
         contact, clash = known.find(row.values)
         owner_id = row.values.get("owner_id")
+        row.applied = True
         if contact is None or (owner_id and owner_id not in self.members):
-            row.effect, row.owner, row.applied = "conflict", "", True
+            row.effect, row.owner, row.consent, row.changes = "conflict", "", "", []
             row.problem = clash or "Somebody changed this contact or its owner during the import."
-            return
+            return None
         new = new and contact.name == ""
-        row.effect = "create" if new else "update" if differs(contact, row.values) or owner_change(contact, row.values) else "unchanged"
-        row.owner = owner_change(contact, row.values)
+        row.changes = [] if new else differences(contact, row.values)
+        row.owner, row.consent = owner_change(contact, row.values), known.consent(contact, row.values)
+        row.effect = "create" if new else "update" if row.changes or row.owner or row.consent in ("in", "out") else "unchanged"
+        row.contact_id, row.was = contact.id, None if new else snapshot(contact)
         self._write(contact, row.values)
         if row.owner:
             contact.owner_id = owner_id
             self._note_owner(contact, owner_id)
-        row.applied = True
+        row.became = snapshot(contact)
+        return contact
 
     def _write(self, contact: Contact, values: dict[str, Any]) -> None:
         for name in ("phone", "email", "external_id"):
             if values.get(name):
                 setattr(contact, name, values[name])
-        contact.rename(values.get("first_name") or contact.first_name, values.get("last_name") or contact.last_name)
+        if values.get("fields"):
+            contact.fields = {**(contact.fields or {}), **values["fields"]}
+        named = Contact(phone=contact.phone, email=contact.email)  # `rename` would index each contact by itself; the batch does it once
+        named.rename(values.get("first_name") or contact.first_name, values.get("last_name") or contact.last_name)
+        contact.first_name, contact.last_name, contact.name = named.first_name, named.last_name, named.name
 
     def _note_owner(self, contact: Contact, owner_id: int | None) -> None:
         self.events.append(

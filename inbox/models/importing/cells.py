@@ -48,3 +48,23 @@ def number_problem(text: str) -> str:
     if digits < 7:
         return f"“{text[:40]}” is too short for a phone number."
     return f"“{text[:40]}” is too long for a phone number." if digits > 15 else f"“{text[:40]}” is not a full phone number. Is the area or country code missing?"
+
+
+_YES_WORDS = (
+    "yes y true t 1 x ok ja j oui o si sí sì s sim да д 是 是的 はい 同意 כן نعم tak evet on optin optedin in subscribed granted agreed accepted zugestimmt angemeldet"
+    " inscrit suscrito iscritto given active ✓ ✔ ✅"
+)
+_NO_WORDS = (
+    "no n false f 0 nein non não nao nee нет 否 不 いいえ לא لا nie hayır hayir off optout optedout out unsubscribed denied revoked declined refused stop never abgemeldet"
+    " désinscrit withdrawn inactive ✗ ✘ ❌"
+)
+_YES, _NO = frozenset(_YES_WORDS.split()), frozenset(_NO_WORDS.split())
+_DAY = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([ T].*)?")
+
+
+def wish(text: str) -> bool | None:
+    """What an opt-in cell says: True, False, or None for neither; a day means that they opted in then."""
+    if _DAY.fullmatch(text):
+        return True
+    word = "".join(c for c in text.casefold() if not c.isspace() and c not in "-_.\"'\ufe0f")
+    return True if word in _YES else False if word in _NO else None

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 
+from inbox.models.base import one_line
 from inbox.models.importing.cells import EMAIL, normalized
 
 FIELDS = {
     "first_name": "First name", "last_name": "Last name", "phone": "Mobile", "email": "E-mail", "external_id": "Contact ID", "user_id": "UserID",
+    "opt_in": "Opt-in", "opt_in_at": "Opt-in date", "opt_in_how": "Opt-in source",
 }
+FIELD = "field"  # a custom field, named like its column
 # Column titles as address books of several languages write them, letters and digits only.
 TITLES = {
     "first_name": "firstname first givenname given forename vorname prenom prénom nombre nome imie imię имя 名 שםפרטי الاسمالأول fname voornaam fornavn förnamn isim",
@@ -23,6 +27,10 @@ TITLES = {
     "correo correoelectronico correoelectrónico courriel adresseemail почта эл.почта электроннаяпочта 邮箱 电子邮件 電子メール メール "
     "メールアドレス דואל אימייל البريد البريدالإلكتروني البريدالالكتروني email1value email1 epost epostadresse",
     "external_id": "contactid id externalid customerid customernumber kundennummer clientid crmid contactno",
+    "opt_in": "optin smsoptin textoptin consent smsconsent optedin optinstatus subscribed einwilligung zustimmung smseinwilligung consentement consentimiento consenso "
+    "consentimento toestemming samtykke samtycke zgoda согласие 同意 同意する הסכמה موافقة",
+    "opt_in_at": "optindate optinat consentdate consentedat dateofconsent optedinat optintime einwilligungsdatum dateconsentement fechaconsentimiento dataconsenso",
+    "opt_in_how": "optinsource consentsource optinmethod consentmethod optinhow optinvia einwilligungsquelle",
     "user_id": "userid owner ownerid ownerуserid assignedto agentid memberid",
 }
 
@@ -71,3 +79,18 @@ def guess_columns(first: list[list[str]], width: int) -> list[str]:
     for place, name in zip(wordy, ("first_name", "last_name") if len(wordy) > 1 else ("full_name",), strict=False):
         columns[place] = name
     return columns
+
+
+def field_names(header: list[str], width: int, with_header: bool) -> list[str]:
+    """What a custom field of each column is called; a title met before gets a number."""
+    names: list[str] = []
+    for place in range(width):
+        name = one_line(header[place])[:40] if with_header and place < len(header) else ""
+        name = name or f"Column {place + 1}"
+        names.append(name if name not in names else f"{name[:36]} {place + 1}")
+    return names
+
+
+def header_key(header: list[str]) -> str:
+    """A short name of a set of titles, the same for every file that has them in that order."""
+    return hashlib.sha256("\n".join(title(cell) for cell in header).encode()).hexdigest()

@@ -1,9 +1,10 @@
-"""A CSV import of contacts: uploaded, mapped, checked row by row, applied in batches (DATA-1)."""
+"""An import of contacts: uploaded, mapped, checked row by row, applied in batches, and undone while that is still possible (DATA-1)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,16 +17,20 @@ from inbox.models.event import Event
 from inbox.models.importing.applying import Batch
 from inbox.models.importing.cells import EMAIL, normalized
 from inbox.models.importing.checking import Checker
-from inbox.models.importing.columns import FIELDS, guess_columns, match_columns
+from inbox.models.importing.columns import FIELD, FIELDS, field_names, guess_columns, header_key, match_columns
 from inbox.models.importing.row import PROBLEMS, ImportRow
+from inbox.models.importing.undoing import Undoing
 from inbox.models.member import Member
 from inbox.permissions import Permission
 
 BATCH = 500
+UNDO_FOR = timedelta(days=30)
+MAX_FIELDS = 30
+MOVING = sa.text("state IN ('checking','running','undoing')")
 
 
 class ContactImport(Model):
-    """One file. States: mapping, checking, checked, running, done, failed, canceled."""
+    """One file. States: mapping, checking, checked, running, done, failed, canceled, undoing, undone."""
 
     __tablename__ = "contact_import"
     public_id: Mapped[str] = mapped_column(sa.String(20), unique=True, default=public_id)
@@ -44,8 +49,18 @@ class ContactImport(Model):
     counts: Mapped[dict[str, int]] = mapped_column(sa.JSON, default=dict)
     problem: Mapped[str] = mapped_column(sa.String(300), default="")
     created_at: Mapped[datetime] = now_column()
+    started_at: Mapped[datetime | None] = mapped_column(Moment)  # when the run began
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
+    part: Mapped[int] = mapped_column(default=0)  # which sheet of a workbook
+    parts: Mapped[list[str]] = mapped_column(sa.JSON, default=list)
+    header_key: Mapped[str] = mapped_column(sa.String(64), default="")
+    reached: Mapped[int] = mapped_column(default=0)  # the last row that was applied, or taken back
     member: Mapped[Member] = relationship()
+
+    __table_args__ = (
+        sa.Index("ix_contact_import_header", "account_id", "header_key", "id"),
+        sa.Index("ix_contact_import_moving", "id", sqlite_where=MOVING, postgresql_where=MOVING),
+    )
 
     # -- by a person ------------------------------------------------------------------------------------------
 
@@ -57,34 +72,50 @@ class ContactImport(Model):
         made._read(encoding)
         return made.save()
 
-    def read_again(self, encoding: str, *, by: Member) -> None:
-        """Read the file in another encoding that a person chose."""
+    def read_again(self, encoding: str, part: int = 0, *, by: Member) -> None:
+        """Read the file in another encoding, or another sheet of it, that a person chose."""
         by.require(Permission.CONTACTS_IMPORT)
-        if encoding not in (*sheet.ENCODINGS, self.encoding):
+        if encoding and encoding not in (*sheet.ENCODINGS, self.encoding):
             raise Refused("Choose an encoding from the list.", field="encoding")
         self._only("mapping", "checked")
+        self.part = part
         self._read(encoding)
 
     def _read(self, encoding: str) -> None:
         try:
-            found = sheet.look(self.data, encoding)
+            found = sheet.look(self.data, encoding, self.part or 0)
         except sheet.NotATable as error:
             raise Refused(str(error), field="file") from None
-        with_header = not any(normalized(cell, "US") or EMAIL.fullmatch(cell) for cell in found.first[0])
+        with_header = found.encoding == sheet.CARDS or not any(normalized(cell, "US") or EMAIL.fullmatch(cell) for cell in found.first[0])
         if with_header and len(found.first) < 2:
             raise Refused("The file has a header but no contacts below it.", field="file")
-        self.encoding, self.delimiter, self.state = found.encoding, found.delimiter, "mapping"
+        self.encoding, self.delimiter, self.state, self.parts = found.encoding, found.delimiter, "mapping", list(found.parts)
         self.header = [cell[:80] for cell in found.first[0]]
         self.sample = [[cell[:80] for cell in row] for row in found.first[:6]]
+        self.header_key = header_key(found.first[0]) if with_header else ""
         width = max(map(len, found.first))
         columns = match_columns(found.first[0], width) if with_header else guess_columns(found.first, width)
-        self.mapping = {"columns": columns, "header": with_header, "clear": False}
+        before = self._chosen_before(width)
+        self.mapping = {"columns": before or columns, "header": with_header, "clear": False, "remembered": bool(before)}
+
+    def _chosen_before(self, width: int) -> list[str]:
+        """What somebody chose for a file with these titles the last time, as far as such columns fit this one."""
+        if not self.header_key:
+            return []
+        query = sa.select(ContactImport.mapping).where(
+            ContactImport.account_id == self.account_id, ContactImport.header_key == self.header_key, ContactImport.state.in_(("checked", "running", "done", "undoing", "undone"))
+        )
+        found = db.session.scalar(query.order_by(ContactImport.id.desc()).limit(1))
+        columns = list(found["columns"])[:width] if found else []
+        return [*columns, *[""] * (width - len(columns))] if columns else []
 
     def start_check(self, columns: list[str], *, header: bool, clear: bool, by: Member) -> None:
         """Begin the dry run with these columns; nothing of the contacts changes."""
         by.require(Permission.CONTACTS_IMPORT)
         self._only("mapping", "checked")
-        chosen = [name for name in columns if name]
+        if columns.count(FIELD) > MAX_FIELDS:
+            raise Refused(f"Keep at most {MAX_FIELDS} columns as custom fields.", field="columns")
+        chosen = [name for name in columns if name and name != FIELD]
         for name in chosen:
             if name not in (*FIELDS, "full_name"):
                 raise Refused("Choose what each column holds from the list.", field="columns")
@@ -101,7 +132,7 @@ class ContactImport(Model):
         """Apply what the dry run showed."""
         by.require(Permission.CONTACTS_IMPORT)
         self._only("checked")
-        self.state, self.done = "running", 0
+        self.state, self.done, self.reached, self.started_at = "running", 0, 0, clock.now()
         self.total = db.session.scalar(sa.select(sa.func.count(ImportRow.id)).where(*self._to_apply())) or 0
         Event.record("import.started", account=self.account_id, by=by, file=self.filename, rows=self.total)
         self.changed()
@@ -110,11 +141,31 @@ class ContactImport(Model):
     def cancel(self, *, by: Member) -> None:
         """Stop; what is not applied yet never will be."""
         by.require(Permission.CONTACTS_IMPORT)
-        if self.state in ("done", "failed", "canceled"):
+        if self.state in ("done", "failed", "canceled", "undoing", "undone"):
             return
         self.state, self.finished_at, self.counts = "canceled", clock.now(), self.applied_counts()
         Event.record("import.canceled", account=self.account_id, by=by, file=self.filename)
         self.changed()
+
+    @property
+    def undo_until(self) -> datetime | None:
+        """Until when the import may be taken back; None when it can't be."""
+        if self.state not in ("done", "canceled") or self.started_at is None or self.finished_at is None:
+            return None
+        until = self.finished_at + UNDO_FOR
+        return until if until > clock.now() and self.counts.get("create", 0) + self.counts.get("update", 0) else None
+
+    def undo(self, *, by: Member) -> None:
+        """Put every contact back as it was before, except those that somebody changed or talked with since."""
+        by.require(Permission.CONTACTS_IMPORT)
+        db.session.refresh(self, ["state"], with_for_update=True)
+        if self.undo_until is None:
+            raise Refused(f"This import can’t be undone. That is possible for {UNDO_FOR.days} days after it has changed anything.")
+        self.state, self.done, self.reached = "undoing", 0, 0
+        self.total = db.session.scalar(sa.select(sa.func.count(ImportRow.id)).where(*self._to_undo())) or 0
+        Event.record("import.undo_started", account=self.account_id, by=by, file=self.filename, rows=self.total)
+        self.changed()
+        background.enqueue("undo_import", self.id, on="mail")
 
     def _only(self, *states: str) -> None:
         if self.state not in states:
@@ -122,7 +173,7 @@ class ContactImport(Model):
 
     @property
     def moving(self) -> bool:
-        return self.state in ("checking", "running")
+        return self.state in ("checking", "running", "undoing")
 
     @property
     def percent(self) -> int:
@@ -144,26 +195,38 @@ class ContactImport(Model):
     # -- the dry run ------------------------------------------------------------------------------------------
 
     def checker(self) -> Checker:
-        """What judges the rows one after the other; nothing of earlier tries is kept."""
-        db.session.execute(sa.delete(ImportRow).where(ImportRow.import_id == self.id))
+        """What judges the rows one after the other; it knows the rows that a try which died has judged already."""
         account = db.session.get_one(Account, self.account_id)
         members = {m.user_id.casefold(): m.id for m in Member.of(self.account_id)}
-        return Checker(self.account_id, account.country or "US", list(self.mapping["columns"]), bool(self.mapping["clear"]), members)
+        columns = list(self.mapping["columns"])
+        names = field_names(self.header, len(columns), bool(self.mapping["header"]))
+        checker = Checker(self.account_id, account.country or "US", columns, bool(self.mapping["clear"]), members, names=names)
+        if not self.done:
+            db.session.execute(sa.delete(ImportRow).where(ImportRow.import_id == self.id))
+            return checker
+        judged = sa.select(ImportRow.number, ImportRow.values).where(ImportRow.import_id == self.id, ImportRow.effect.not_in(("invalid", "duplicate")))
+        for number, values in db.session.execute(judged.order_by(ImportRow.number).execution_options(yield_per=1000)):
+            checker.remember(number, values)
+        return checker
 
-    def file_rows(self) -> list[list[str]]:
-        """All rows below the header; Refused when there are too many or none."""
+    def count_rows(self) -> int:
+        """How many rows there are below the header; Refused when there are too many or none."""
+        number = sum(1 for _ in zip(range(sheet.MAX_ROWS + 1), self.file_rows(), strict=False))
+        if number > sheet.MAX_ROWS:
+            raise Refused(f"The file has more than {sheet.MAX_ROWS:,} rows. Split it and import the parts one after the other.")
+        if not number:
+            raise Refused("The file has a header but no contacts below it.")
+        return number
+
+    def file_rows(self) -> Iterator[list[str]]:
+        """The rows below the header, read as they are asked for; Refused where the file can't be read any further."""
         try:
-            every = []
-            for row in sheet.rows(self.data, self.encoding, self.delimiter):
-                every.append(row)
-                if len(every) > sheet.MAX_ROWS + 1:
-                    raise Refused(f"The file has more than {sheet.MAX_ROWS:,} rows. Split it and import the parts one after the other.")
+            found = sheet.rows(self.data, self.encoding, self.delimiter, self.part)
+            if self.mapping["header"]:
+                next(found, None)
+            yield from found
         except sheet.NotATable as error:
             raise Refused(str(error)) from None
-        every = every[1:] if self.mapping["header"] else every
-        if not every:
-            raise Refused("The file has a header but no contacts below it.")
-        return every
 
     def note_verdicts(self, verdicts: list[dict[str, Any]]) -> None:
         """Store a batch of verdicts and the progress."""
@@ -183,13 +246,14 @@ class ContactImport(Model):
         return self._counts(ImportRow.import_id == self.id, sa.or_(ImportRow.applied, ImportRow.effect.in_((*PROBLEMS, "unchanged"))))
 
     def _counts(self, *where: Any) -> dict[str, int]:
-        query = sa.select(ImportRow.effect, ImportRow.owner, sa.func.count(ImportRow.id)).where(*where).group_by(ImportRow.effect, ImportRow.owner)
-        counts: dict[str, int] = {}
-        for effect, owner, number in db.session.execute(query):
-            counts[effect] = counts.get(effect, 0) + number
-            if owner:
-                counts[f"owner_{owner}"] = counts.get(f"owner_{owner}", 0) + number
-        return counts
+        columns = (ImportRow.effect, ImportRow.owner, ImportRow.consent, ImportRow.undone)
+        counts: Counter[str] = Counter()
+        for effect, owner, consent, undone, number in db.session.execute(sa.select(*columns, sa.func.count(ImportRow.id)).where(*where).group_by(*columns)):
+            counts[effect] += number
+            for kind, value in (("owner", owner), ("consent", consent), ("undo", undone)):
+                if value:
+                    counts[f"{kind}_{value}"] += number
+        return dict(counts)
 
     def rows_with(self, effects: Iterable[str], *, after: int = 0, limit: int = 50) -> list[ImportRow]:
         """Verdicts of these kinds in file order."""
@@ -198,20 +262,47 @@ class ContactImport(Model):
 
     # -- the run ----------------------------------------------------------------------------------------------
 
+    def left(self, limit: int = 100) -> list[ImportRow]:
+        """The contacts that an undo left as they are, with the reasons."""
+        return list(db.session.scalars(sa.select(ImportRow).where(ImportRow.import_id == self.id, ImportRow.undone == "left").order_by(ImportRow.number).limit(limit)))
+
+    # -- the run and the undo ---------------------------------------------------------------------------------
+
     def _to_apply(self) -> list[Any]:
-        return [ImportRow.import_id == self.id, ImportRow.applied.is_(False), ImportRow.effect.in_(("create", "update"))]
+        changing = sa.or_(ImportRow.effect.in_(("create", "update")), ImportRow.consent == "kept")
+        return [ImportRow.import_id == self.id, ImportRow.number > self.reached, ImportRow.applied.is_(False), ImportRow.effect.not_in(PROBLEMS), changing]
+
+    def _to_undo(self) -> list[Any]:
+        changed = ImportRow.effect.in_(("create", "update"))
+        return [ImportRow.import_id == self.id, ImportRow.number > self.reached, ImportRow.applied.is_(True), changed, ImportRow.contact_id.is_not(None)]
 
     def apply_batch(self) -> int:
         """Apply the next rows in the caller's transaction, each exactly once; 0 when nothing is left."""
-        rows = list(db.session.scalars(sa.select(ImportRow).where(*self._to_apply()).order_by(ImportRow.number).limit(BATCH).with_for_update()))
+        rows = self._next(self._to_apply())
         if not rows:
             self.state, self.finished_at, self.counts = "done", clock.now(), self.applied_counts()
             Event.record("import.finished", account=self.account_id, file=self.filename, counts=dict(self.counts))
             self.changed()
             return 0
         Batch(self, rows).apply()
-        self.done += len(rows)
-        self.counts = self.applied_counts()
+        return self._advance(rows)
+
+    def undo_batch(self) -> int:
+        """Take the next rows back in the caller's transaction, each exactly once; 0 when nothing is left."""
+        rows = self._next(self._to_undo())
+        if not rows:
+            self.state, self.counts = "undone", self.applied_counts()
+            Event.record("import.undone", account=self.account_id, file=self.filename, counts=dict(self.counts))
+            self.changed()
+            return 0
+        Undoing(self, rows).apply()
+        return self._advance(rows)
+
+    def _next(self, which: list[Any]) -> list[ImportRow]:
+        return list(db.session.scalars(sa.select(ImportRow).where(*which).order_by(ImportRow.number).limit(BATCH).with_for_update()))
+
+    def _advance(self, rows: list[ImportRow]) -> int:
+        self.done, self.reached = self.done + len(rows), rows[-1].number
         self.changed()
         return len(rows)
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
+from inbox.models.account import Team
 from inbox.models.base import db
+from inbox.models.consent import Consent, Stopping
 from inbox.models.contact import Contact
+
+LABELS = {"first_name": "first name", "last_name": "last name", "phone": "mobile", "email": "e-mail", "external_id": "Contact ID"}
 
 
 @dataclass
 class Known:
-    """The contacts a batch of rows may mean, by number and by Contact ID."""
+    """The contacts a batch of rows may mean, by number and by Contact ID, and what stands about their numbers."""
 
     by_phone: dict[str, Contact]
     by_id: dict[str, Contact]
+    consents: dict[str, list[Consent]] = field(default_factory=dict)
+    stopping: set[str] = field(default_factory=set)
+    teams: set[int] = field(default_factory=set)
 
     def find(self, values: dict[str, Any]) -> tuple[Contact | None, str]:
         """The contact a row means, and why it can't be told, if so."""
@@ -30,20 +37,44 @@ class Known:
             return None, f"{by_id.name} has this Contact ID and another number."
         return by_phone or by_id, ""
 
+    def consent(self, contact: Contact | None, values: dict[str, Any]) -> str:
+        """What the row's opt-in does: in, out, kept (an opt-out stays whatever a file says), or empty."""
+        wish, address = values.get("opt_in"), address_of(contact, values)
+        if wish is None or not address:
+            return ""
+        told = self.consents.get(address, [])
+        if wish:
+            if address in self.stopping or any(change.opted_out for change in told):
+                return "kept"
+            return "" if any(change.scope == "account" and change.source != "undone" for change in told) else "in"
+        everywhere = any(change.scope == "account" for change in told) or self.teams <= {change.team_id for change in told if change.scope == "team"}
+        return "" if told and everywhere and all(change.opted_out for change in told) else "out"
+
+
+def address_of(contact: Contact | None, values: dict[str, Any]) -> str:
+    return values.get("phone") or (contact.phone if contact else None) or ""
+
 
 def known_contacts(account_id: int, values: list[dict[str, Any]]) -> Known:
-    """Two queries for a whole batch."""
+    """Two queries for a whole batch, three more when the file tells of consent."""
     numbers = {v["phone"] for v in values if v.get("phone")}
     ids = {v["external_id"] for v in values if v.get("external_id")}
     query = sa.select(Contact).where(Contact.account_id == account_id)
     by_phone = db.session.scalars(query.where(Contact.phone.in_(numbers))).all() if numbers else []
     by_id = db.session.scalars(query.where(Contact.external_id.in_(ids))).all() if ids else []
-    return Known({c.phone or "": c for c in by_phone}, {c.external_id or "": c for c in by_id})
+    known = Known({c.phone or "": c for c in by_phone}, {c.external_id or "": c for c in by_id})
+    if any(v.get("opt_in") is not None for v in values):
+        addresses = numbers | {c.phone for c in by_id if c.phone}
+        known.consents, known.stopping = Consent.standing_of(account_id, addresses), Stopping.marked(account_id, addresses)
+        known.teams = set(db.session.scalars(sa.select(Team.id).where(Team.account_id == account_id)))
+    return known
 
 
-def differs(contact: Contact, values: dict[str, Any]) -> bool:
-    """Whether the row says anything new; empty cells say nothing."""
-    return any(values.get(name) and getattr(contact, name) != values[name] for name in ("first_name", "last_name", "phone", "email", "external_id"))
+def differences(contact: Contact, values: dict[str, Any]) -> list[str]:
+    """What the row says anew, in words; empty cells say nothing."""
+    changed = [label for name, label in LABELS.items() if values.get(name) and getattr(contact, name) != values[name]]
+    kept = contact.fields or {}
+    return changed + [name for name, value in (values.get("fields") or {}).items() if kept.get(name) != value]
 
 
 def owner_change(contact: Contact | None, values: dict[str, Any]) -> str:
