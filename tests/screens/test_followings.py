@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inbox import clock
-from inbox.models import Following, Message, db, transaction
+from inbox.models import Draft, Following, Message, db, transaction
 from tests.world import World
 
 
@@ -142,3 +142,28 @@ def test_CONV_4_a_page_to_print(world: World, client) -> None:
         assert client.sign_in(who).get(at).status_code == status
     client.sign_in(world.dana)
     assert client.get(f"{at}?after=nonsense").status_code == 200 and "Nothing was written" in text(client.get(f"{at}?after=999999"))
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_CONV_7_a_teammates_draft_is_shown_and_can_be_gone_on_with(world: World, client, htmx: bool) -> None:
+    conversation = world.conversation()
+    at = f"/c/{conversation.public_id}"
+    with transaction():
+        Draft.put(conversation, "Dear <Rosa>, your cream", by=world.theo)
+        Draft.put(conversation, "a note of mine", by=world.theo, kind="note")
+    page = text(client.sign_in(world.maya).get(at))
+    assert "Theo Okafor has a draft" in page and "Dear &lt;Rosa&gt;, your cream" in page and "a note of mine" not in page
+    assert 'class="draft-from begun' in page
+    for who in (world.theo, world.vera):
+        assert 'class="draft-from begun' not in text(client.sign_in(who).get(at))
+    client.sign_in(world.maya)
+    answer = client.send(f"{at}/draft/copy", htmx=htmx, **{"from": world.theo.public_id, "body": "Hello."})
+    assert answer.status_code == (204 if htmx else 303)
+    mine = Draft.of(conversation, world.maya)
+    assert mine and mine.body == "Hello.\nDear <Rosa>, your cream" and mine.from_name == "Theo Okafor"
+    theirs = Draft.of(conversation, world.theo)
+    assert theirs and theirs.body == "Dear <Rosa>, your cream"
+    assert client.send(f"{at}/draft/copy", **{"from": world.nina.public_id}).status_code == 404
+    assert client.send(f"{at}/draft/copy").status_code == 404
+    for who, status in ((world.vera, 403), (world.olga, 404)):
+        assert client.sign_in(who).send(f"{at}/draft/copy", **{"from": world.theo.public_id}).status_code == status
