@@ -103,7 +103,7 @@ def send_anyway(message: Message, *, by: Member, seen: int) -> None:
 
 
 def _let_go(message: Message, judgement: Judgement) -> None:
-    message.verdict = judgement.stored()
+    message.verdict, message.undo_until = judgement.stored(), clock.now()
     message._state("queued")
     dispatch = Dispatch.of(message)
     db.session.refresh(dispatch)

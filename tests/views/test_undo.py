@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from inbox import clock
 from inbox.models import Attachment, Dispatch, Draft, db, transaction
 from tests.models.helpers import anew
+from tests.models.test_undo import Still
 
 WORDS = "Yes, it is ready."
 
@@ -17,7 +20,15 @@ def app(suite_app):
 
 
 @pytest.fixture
-def c(world):
+def still(monkeypatch, world):
+    """Seconds pass when the test says so, however long a page takes."""
+    monkeypatch.setattr(Still, "at", clock.now())
+    monkeypatch.setattr(clock, "datetime", Still)
+    return Still
+
+
+@pytest.fixture
+def c(world, still):
     with transaction():
         world.maya.undo_seconds = 20
     return world.conversation()
@@ -33,7 +44,7 @@ def thread(client, c):
     return client.get(f"/c/{c.public_id}").get_data(as_text=True)
 
 
-def test_CONV_8_sending_shows_the_seconds_and_undo(app, world, c):
+def test_CONV_8_sending_shows_the_seconds_and_undo(app, world, c, still):
     client = app.test_client().sign_in(world.maya)
     answer = client.send(f"/c/{c.public_id}/messages", htmx=True, body=WORDS, seen=c.last_inbound_id)
     page = answer.get_data(as_text=True)
@@ -41,7 +52,7 @@ def test_CONV_8_sending_shows_the_seconds_and_undo(app, world, c):
     assert "Undo" in thread(client, c)
     looks = thread(app.test_client().sign_in(world.vera), c)
     assert "Sending in" in looks and "/undo" not in looks
-    clock.shift(21)
+    still.at += timedelta(seconds=21)
     assert "Sending in" not in thread(client, c)
 
 
