@@ -74,7 +74,9 @@ class Bulk(Model):
             filter=asdict(filter) if filter else {},
         ).save()
         some = found.order_by(Conversation.id).limit(MOST + 1).subquery()
-        made.total = _rows(sa.insert(BulkItem).from_select(["bulk_id", "conversation_id", "state"], sa.select(sa.literal(made.id), some.c.id, sa.literal("waiting"))))
+        frozen = sa.select(sa.literal(made.id), some.c.id, sa.literal("waiting"))
+        db.session.execute(sa.insert(BulkItem).from_select(["bulk_id", "conversation_id", "state"], frozen))
+        made.total = db.session.scalar(sa.select(sa.func.count()).select_from(BulkItem).where(BulkItem.bulk_id == made.id)) or 0
         if not made.total:
             raise Refused("Nothing is selected any more. Choose conversations first." if filter is None else "Nothing matches any more.")
         if made.total > MOST:
@@ -219,8 +221,3 @@ def _locked(ids: list[int], order: Order) -> dict[int, Conversation]:
     query = sa.select(Conversation).options(joinedload(Conversation.inbox), joinedload(Conversation.contact)).where(Conversation.id.in_(ids))
     query = query.order_by(Conversation.id).with_for_update(key_share=True, of=Conversation).execution_options(populate_existing=True)
     return {conversation.id: conversation for conversation in db.session.scalars(query)}
-
-
-def _rows(statement: sa.Insert) -> int:
-    return int(db.session.execute(statement).rowcount)  # type: ignore[attr-defined]
-
