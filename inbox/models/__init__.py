@@ -10,7 +10,6 @@ from inbox.models.carrier import Carrier, WebhookEvent
 from inbox.models.carrier_check import CarrierCheck
 from inbox.models.consent import Consent, OptInRequest, Stopping
 from inbox.models.contact import Contact
-from inbox.models.importing import ContactImport, ImportRow
 from inbox.models.conversation import Conversation, Filter, Lock, LockLost, LockWaiter, SendRefused, Stale, TakenAlready
 from inbox.models.door import Door
 from inbox.models.draft import Draft
@@ -18,6 +17,7 @@ from inbox.models.event import Event
 from inbox.models.following import Following
 from inbox.models.holdings import Holdings
 from inbox.models.identity_provider import IdentityProvider, ProviderIdentity, SignInPolicy
+from inbox.models.importing import ContactImport, ImportRow
 from inbox.models.inbox import Inbox, InboxDraft, InboxMember, NotRegistered
 from inbox.models.invitation import Invitation
 from inbox.models.ledger import LedgerEntry, NotCovered, Standing, Wallet
@@ -33,8 +33,8 @@ from inbox.models.replay import Replay
 from inbox.models.reset import MailedLink
 from inbox.models.rights import Denied, NoSeat, Step, Verdict
 from inbox.models.role import Grant, NeedsReplacement, Role, RoleChanged, RoleGone, RoleSheet
-from inbox.models.search import RecentSearch, SearchMark
 from inbox.models.saved_view import SavedView
+from inbox.models.search import RecentSearch, SearchMark
 from inbox.models.second_factor import Challenge, Passkey, RecoveryCode, Totp
 from inbox.models.subscription import Changed, Subscription
 from inbox.models.tag import Tag, Tagging

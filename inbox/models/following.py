@@ -97,7 +97,7 @@ class Following(Base):
         return db.session.scalar(query) is not None
 
     @staticmethod
-    def ids_of(member: Member) -> sa.Select[tuple[int]]:
+    def ids_of(member: Member) -> sa.Select[int]:
         """The ids of everything a member follows, for a list: `Conversation.id.in_(Following.ids_of(member))`."""
         return sa.select(Following.conversation_id).where(Following.member_id == member.id)
 

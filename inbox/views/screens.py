@@ -480,7 +480,8 @@ def event_words(event: Event, who: Member) -> tuple[str, Markup]:
     if kind == "conversation.snoozed":
         return "clock", Markup("{} snoozed this until {}").format(actor, long_time(datetime.fromisoformat(event.data["until"])))
     if kind in ("conversation.woken", "conversation.stayed"):
-        return "clock", Markup("Back from its snooze" if kind == "conversation.woken" else "The snooze is over. It stays archived: this contact has a newer conversation")
+        woken = Markup("Back from its snooze"), Markup("The snooze is over. It stays archived: this contact has a newer conversation")
+        return "clock", woken[kind != "conversation.woken"]
     if kind in words:
         icon, sentence = words[kind]
         return icon, Markup(sentence).format(actor)  # noqa: S704 - one of the sentences above

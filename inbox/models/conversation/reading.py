@@ -39,7 +39,7 @@ class LastRead(Base):
     message_id: Mapped[int] = mapped_column()
 
     @staticmethod
-    def by(member: Member, conversation_ids: sa.Select[tuple[int]]) -> dict[int, int]:
+    def by(member: Member, conversation_ids: sa.Select[int]) -> dict[int, int]:
         """Conversation id -> message id, of many."""
         query = sa.select(LastRead.conversation_id, LastRead.message_id).where(LastRead.member_id == member.id, LastRead.conversation_id.in_(conversation_ids))
         return dict(db.session.execute(query).all())
