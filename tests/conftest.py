@@ -58,6 +58,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "flaky: gets a second try")
     config.addinivalue_line("markers", "one_database: the database makes no difference, SQLite is enough")
 
 

@@ -41,7 +41,7 @@ function place(box, el) {
   after ? after.before(el) : box.append(el);
 }
 function upsert(box, fragment) {
-  const put = [], gap = !fragment.querySelector('#newer') && box.querySelector(':scope > #newer'), busy = box.id === 'rows' && box.matches(':hover, :focus-within');
+  const put = [], gap = !fragment.querySelector('#later') && box.querySelector(':scope > #later'), busy = box.id === 'rows' && box.matches(':hover, :focus-within');
   for (const el of [...fragment.children]) {
     if (!el.id || el.id === 'more') continue;
     const old = document.getElementById(el.id);
@@ -58,6 +58,7 @@ function upsert(box, fragment) {
     }
     put.push(el);
   }
+  box.querySelector(':scope > #later[hidden]')?.remove();  // the thread is whole to its end
   return put;
 }
 function tidy() { const box = $('#rows[data-untidy]'); if (!box || box.matches(':hover, :focus-within')) return; delete box.dataset.untidy; for (const el of $$('.conv-row', box).sort((a, b) => key(b) - key(a))) box.insertBefore(el, $('#more', box)); }
@@ -254,9 +255,9 @@ on('released', () => { clearTimeout(timer); $('#body').dirty = false; store.set(
 on('noted', () => { clear('note'); say('Note added.'); $('#note')?.focus(); });
 on('archived', archived);
 function archived() {
-  const row = document.getElementById('row-' + conv()?.dataset.row), next = row?.nextElementSibling;
+  const row = document.getElementById('row-' + conv()?.dataset.row), next = row?.matches(':has(+ .conv-row)') ? row.nextElementSibling : row?.previousElementSibling;
   if (row && $('#list')?.dataset.view !== 'archived') row.remove();
-  next?.querySelector?.('a[hx-get]')?.click();
+  next?.querySelector('a[hx-get]')?.click();
 }
 
 /* 11. around swaps: leaving releases, focus is never lost, rows know which one is open */

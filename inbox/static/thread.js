@@ -5,10 +5,10 @@ const key = e => +e.dataset.key, box = () => $('.thread-scroll'), up = () => -(b
 const tell = text => { const r = $('#live'); r.textContent = ''; setTimeout(() => r.textContent = text, 60); };
 
 /* where it opens: at the message of the address, else where what is new begins */
-let shown = null, watch = null, fresh = 0;
+let shown = null, watch = null, fresh = 0, gap = false;  // gap: later messages are not loaded yet
 function open() {
   const t = $('#thread'); if (!t || t === shown) return;
-  shown = t; fresh = 0; $('#fresh')?.remove(); fold(t);
+  shown = t; fresh = 0; gap = !!$('#later'); $('#fresh')?.remove(); fold(t);
   const at = $('[aria-current]', t) ?? $('#unread', t);
   if (at) at.scrollIntoView({ block: at.id === 'unread' ? 'start' : 'center' });
   watch?.disconnect(); watch = new MutationObserver(changed); watch.observe(t, { childList: true });
@@ -16,7 +16,8 @@ function open() {
 }
 function changed(list) {
   const all = $$('#thread > [data-kind]'), last = all.at(-1);
-  for (const { addedNodes, removedNodes } of list) for (const n of addedNodes) if (n === last && ![...removedNodes].some(r => r.id === n.id)) came(n);
+  for (const { addedNodes, removedNodes } of list) for (const n of addedNodes) if (!gap && n === last && ![...removedNodes].some(r => r.id === n.id)) came(n);
+  gap = !!$('#later');
   fold(shown);
 }
 let reading = 0;
