@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "one_database: the database makes no difference, SQLite is enough")
 
 
-WHOLE_SYSTEMS = ("browser", "launch", "live")
+WHOLE_SYSTEMS = ("browser", "contract", "faults", "launch", "live")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
