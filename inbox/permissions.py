@@ -46,9 +46,6 @@ class Permission(StrEnum):
     SEATS_MANAGE = "people/seats/manage"
     SEATS_VIEW = "people/seats/view"
     SECURITY_MANAGE = "account/security/manage"
-    TAGS_MANAGE = "tools/tags/manage"
-    TEMPLATES_MANAGE = "tools/templates/manage"
-    VIEWS_SHARE = "tools/views/share"
 
 
 P = Permission
@@ -98,11 +95,6 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry(P.CONTACTS_EDIT, "Edit contacts", "edit contacts", "", (P.CONTACTS_VIEW,), teamed=True),
         Entry(P.CONTACTS_OWN, "Set a contact’s owner", "set a contact’s owner", "New conversations go to the owner", (P.CONTACTS_EDIT,), teamed=True),
         Entry(P.CONTACTS_IMPORT, "Import contacts", "import contacts", "Files with owners and opt-ins", (P.CONTACTS_EDIT, P.CONTACTS_OWN)),
-    ),
-    "Tools": (
-        Entry(P.TEMPLATES_MANAGE, "Manage team templates", "manage team templates", "Texts everyone can insert; one’s own need no permission"),
-        Entry(P.TAGS_MANAGE, "Manage tags", "manage tags", "Make, rename, colour, merge and delete them"),
-        Entry(P.VIEWS_SHARE, "Share saved views", "share saved views", "Lists that the whole team sees; one’s own need no permission", (P.CONVERSATIONS_VIEW,)),
     ),
     "Inbox setup": (
         Entry(P.INBOXES_MANAGE, "Change inbox settings", "manage shared inboxes", "Name, lock, texts, forwarding", teamed=True),
@@ -177,12 +169,10 @@ _AGENT = with_needed(
         P.MEDIA_SEND,
     }
 )
-_TOOLS = frozenset({P.TAGS_MANAGE, P.TEMPLATES_MANAGE, P.VIEWS_SHARE})
-_SUPERVISOR = _AGENT | _TOOLS | {P.CONVERSATIONS_ALL, P.CONVERSATIONS_TAKEOVER, P.MEMBERS_VIEW}
+_SUPERVISOR = _AGENT | {P.CONVERSATIONS_ALL, P.CONVERSATIONS_TAKEOVER, P.MEMBERS_VIEW}
 _SETUP = with_needed({P.INBOXES_CREATE, P.INBOXES_MEMBERS, P.REGISTRATION_MANAGE})
 _ADMIN = (
     _AGENT
-    | _TOOLS
     | _SETUP
     | with_needed(
         {
@@ -204,7 +194,7 @@ _ADMIN = (
 DEFAULT_ROLES: dict[str, tuple[str, frozenset[Permission]]] = {
     "owner": ("Owner", frozenset(P)),
     "admin": ("Admin", _ADMIN),
-    "back-office-manager": ("Back Office Manager", _AGENT | _TOOLS | {P.CONTACTS_IMPORT, P.CONVERSATIONS_TAKEOVER}),
+    "back-office-manager": ("Back Office Manager", _AGENT | {P.CONTACTS_IMPORT, P.CONVERSATIONS_TAKEOVER}),
     "inbox-setup": ("Inbox Setup", _SETUP),
     "supervisor": ("Supervisor", _SUPERVISOR),
     "agent": ("Agent", _AGENT),

@@ -15,7 +15,6 @@ from inbox.channels.base import Credentials, Doubtful, Outgoing, PermanentFailur
 from inbox.models import Attachment, Carrier, Consent, Dispatch, Inbox, Message, Registration, UsageDay, db, transaction
 from inbox.models.consent import hold_still
 from inbox.models.gate import Answer, capped
-from inbox.models.undo import give_up, stopped_at_claim
 from inbox.models.usage import daily_cap, next_day, today
 
 LOOK_FOR = timedelta(seconds=30)  # a slow carrier may still take it while we wait for an answer, and its own list may lag behind
@@ -94,13 +93,9 @@ def _claim(dispatch_id: int) -> Work | None:
 
 def _still_allowed(dispatch: Dispatch, message: Message, claim: str) -> bool:
     """The gate once more: consent or registration may have gone since the text was queued, or the night begun."""
-    if stopped_at_claim(dispatch, claim):
-        return False
     exempt = (*dispatch.exempt, "cap") if dispatch.counted_on == today() else tuple(dispatch.exempt)
     judgement = message.judged(exempt)
-    if judgement.refusal and dispatch.undo_until is not None:
-        give_up(dispatch, claim, judgement.refusal.sentence)
-    elif judgement.refusal:
+    if judgement.refusal:
         dispatch.refused(claim, judgement.refusal.sentence, None)
     elif judgement.until:
         dispatch.put_off(claim, judgement.until, judgement.stored())

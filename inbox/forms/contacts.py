@@ -7,7 +7,7 @@ from flask_wtf.file import FileField
 from wtforms import SelectField, StringField
 from wtforms.validators import Length, Optional, Regexp
 
-from inbox.models.importing.cells import EMAIL
+from inbox.models.contact_import import EMAIL
 
 
 class ContactForm(FlaskForm):
@@ -25,4 +25,4 @@ class ContactForm(FlaskForm):
 class UploadForm(FlaskForm):
     """One file."""
 
-    file = FileField("File")
+    file = FileField("CSV file")

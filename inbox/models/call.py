@@ -310,11 +310,11 @@ class Call(Model):
     def _changed(self, was: str) -> None:
         """Show the row, the list and the people what is new; a call nobody took makes its conversation unread."""
         conversation = self.conversation
-        unheard = self.direction == "in" and self.state in ("missed", "voicemail") and self.state != was and not (conversation.contact.blocked or conversation.spam)
+        unheard = self.direction == "in" and self.state in ("missed", "voicemail") and self.state != was and not conversation.contact.blocked
         if unheard:
             if conversation.archived:
                 conversation._reopen(None)
-            conversation.unread, conversation.last_inbound_at = True, clock.now()
+            conversation.unread = True
             Notice.give("message", conversation, message=self.message)
         if self.state != was:
             kind = TOLD[self.state] if self.direction == "in" else "call.ended"

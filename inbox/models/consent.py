@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 SCOPES = {"inbox": "this number only", "team": "all numbers of the team", "account": "everything we send"}  # from narrow to wide
 WIDTH = {scope: width for width, scope in enumerate(SCOPES)}
-SOURCES = ("text", "provider", "import", "hand", "double", "undone")  # double: YES to our question; undone: an import was taken back, nobody said anything
+SOURCES = ("text", "provider", "import", "hand", "double")  # double: YES to our question
 MARK_FOR = timedelta(minutes=1)
 LONGEST_WAIT = 30.0  # seconds
 HOWS = {"phone": "on the phone", "person": "in person", "paper": "on paper", "web": "on a web page", "email": "by e-mail"}
@@ -88,8 +88,7 @@ class Consent(Model):
         if scope == "inbox" and inbox_id is None:
             scope = "team"
         last = db.session.scalar(_touching(scope, account_id, team_id, inbox_id, address))
-        same = last is not None and last.opted_out == opted_out and last.source != "undone"
-        if last is not None and same and WIDTH[last.scope] >= WIDTH[scope] and not (source == "provider" and last.source != source):
+        if last is not None and last.opted_out == opted_out and WIDTH[last.scope] >= WIDTH[scope] and not (source == "provider" and last.source != source):
             return False
         if source == "import" and not opted_out and last is not None and last.opted_out:
             return False
@@ -100,10 +99,6 @@ class Consent(Model):
         Event.record(
             "consent.opted_out" if opted_out else "consent.opted_in", account=account_id, by=by, inbox=inbox_id, team=team_id, address=address, source=source, scope=scope
         )
-        if opted_out:
-            from inbox.models.undo import stop_to
-
-            stop_to(account_id, address)
         return True
 
     @staticmethod
@@ -152,24 +147,6 @@ class Consent(Model):
                 .limit(limit)
             )
         )
-
-    @staticmethod
-    def standing_of(account_id: int, addresses: Iterable[str]) -> dict[str, list[Consent]]:
-        """The changes about many addresses that no later one of the same or a wider reach has overruled, oldest first."""
-        query = sa.select(Consent).where(Consent.account_id == account_id, Consent.address.in_(list(addresses))).order_by(Consent.id)
-        found: dict[str, list[Consent]] = {}
-        for change in db.session.scalars(query):
-            before = found.get(change.address, [])
-            found[change.address] = [*(one for one in before if not change.overrules(one)), change]
-        return found
-
-    def overrules(self, earlier: Consent) -> bool:
-        """Whether this later change decides wherever the earlier one did."""
-        if self.scope == "account":
-            return True
-        if self.scope == "team":
-            return earlier.scope != "account" and earlier.team_id == self.team_id
-        return earlier.scope == "inbox" and earlier.inbox_id == self.inbox_id
 
     def reaches(self, inbox: Inbox) -> bool:
         """Whether the change counts for texts of that inbox of the account."""
@@ -231,7 +208,7 @@ class Allowed:
 
     @property
     def opted_in(self) -> bool:
-        return not self.stopping and self.consent is not None and not self.consent.opted_out and self.consent.source != "undone"
+        return not self.stopping and self.consent is not None and not self.consent.opted_out
 
     @staticmethod
     def read(inbox: Inbox, address: str) -> Allowed:
@@ -297,12 +274,6 @@ class Stopping(Model):
         db.session.execute(sa.delete(Stopping).where(Stopping.account_id == inbox.account_id, Stopping.address == address, Stopping.inbox_id == inbox.id))
 
     @staticmethod
-    def marked(account_id: int, addresses: Iterable[str]) -> set[str]:
-        """Those of the addresses for which a STOP is just being applied."""
-        query = sa.select(Stopping.address).where(Stopping.account_id == account_id, Stopping.address.in_(list(addresses)), Stopping.at > clock.now() - MARK_FOR)
-        return set(db.session.scalars(query))
-
-    @staticmethod
     def sweep() -> None:
         """Remove the marks nobody reads any more."""
         db.session.execute(sa.delete(Stopping).where(Stopping.at <= clock.now() - MARK_FOR))
@@ -317,14 +288,6 @@ def hold_still(account_id: int, address: str, *, alone: bool = False) -> None:
         return
     lock = sa.func.pg_advisory_xact_lock if alone else sa.func.pg_advisory_xact_lock_shared
     db.session.execute(sa.select(lock(sa.func.hashtextextended(f"consent:{account_id}:{address}", 0))))
-
-
-def hold_all_still(account_id: int, addresses: Iterable[str]) -> None:
-    """`hold_still` alone on many addresses, in one order for everybody."""
-    if db.session.get_bind().dialect.name == "sqlite":
-        return
-    name = sa.func.unnest(sa.cast([f"consent:{account_id}:{address}" for address in sorted(addresses)], sa.ARRAY(sa.Text))).column_valued("name")
-    db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
 
 
 class OptInRequest(Model):

@@ -15,7 +15,6 @@ from inbox.models.carrier import insert_or_ignore
 from inbox.models.event import Event
 from inbox.models.member import Member, initials
 from inbox.models.rights import Denied, attend
-from inbox.models.search.index import put_contact
 from inbox.permissions import Permission
 
 if TYPE_CHECKING:
@@ -52,27 +51,21 @@ class Contact(Model):
     @staticmethod
     def at(account_id: int, phone: str) -> Contact:
         """The contact with that number, made when new; two at once make one."""
-        made = db.session.execute(
+        db.session.execute(
             insert_or_ignore()(Contact)
             .values(
                 account_id=account_id, phone=phone, name=phones.display(phone), public_id=public_id(), first_name="", last_name="", fields={},
                 created_at=clock.now(),
             )
             .on_conflict_do_nothing(index_elements=["account_id", "phone"])
-            .returning(Contact.id)
-        ).scalar()
-        found = db.session.scalars(sa.select(Contact).where(Contact.account_id == account_id, Contact.phone == phone)).one()
-        if made is not None:
-            put_contact(found)
-        return found
+        )
+        return db.session.scalars(sa.select(Contact).where(Contact.account_id == account_id, Contact.phone == phone)).one()
 
     def rename(self, first: str, last: str) -> None:
         """Set the name; an unnamed contact shows its number."""
         self.first_name, self.last_name = one_line(first)[:80], one_line(last)[:80]
         full = f"{self.first_name} {self.last_name}".strip()
         self.name = full or (phones.display(self.phone) if self.phone else (self.email or "Unknown"))
-        if self.id is not None and db.session.is_modified(self):
-            put_contact(self)
 
     @property
     def named(self) -> bool:
@@ -115,8 +108,8 @@ class Contact(Model):
             if db.session.scalar(Contact.visible_to(by, Permission.CONTACTS_OWN).where(Contact.id == self.id)) is None:
                 raise Denied("Your role allows to set the owner only for contacts of other teams.")
         self.give_to(owner, by=by)  # first: it waits for the owner, and a refusal leaves the rest as it was
-        self.email = email or None
         self.rename(first, last)
+        self.email = email or None
         Event.record("contact.edited", account=self.account_id, by=by, contact=self.id)
 
     @property
@@ -137,11 +130,6 @@ class Contact(Model):
         if self.blocked == (at is not None):
             return
         self.blocked_at = at
-        if at is not None:
-            from inbox.models.undo import stop_for
-
-            db.session.flush()
-            stop_for(self)
         Event.record(kind, account=self.account_id, by=by, conversation=conversation, contact=self.id)
         if conversation is not None:
             conversation.changed()

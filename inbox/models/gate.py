@@ -16,7 +16,6 @@ from inbox.models.consent import Allowed, OptInRequest
 from inbox.models.contact import WITHHELD
 from inbox.models.ledger import Standing
 from inbox.models.usage import UsageDay, daily_cap, next_day
-from inbox.placeholders import left_over
 
 if TYPE_CHECKING:
     from inbox.channels.base import Capabilities
@@ -45,11 +44,6 @@ class Path(StrEnum):
     def live(self) -> bool:
         """Whether a person presses Send for this one text, now."""
         return self in (Path.REPLY, Path.COMPOSE, Path.OPT_IN)
-
-    @property
-    def undoable(self) -> bool:
-        """Whether its author gets a moment to take it back before it leaves."""
-        return self in (Path.REPLY, Path.COMPOSE)
 
     @property
     def lane(self) -> str:
@@ -160,9 +154,6 @@ def _says(passed: bool, otherwise: str) -> Says:
 
 
 def _content(case: Case) -> Says:
-    unfilled = "" if case.path in (Path.AUTO, Path.OPT_IN) else left_over(case.text)
-    if unfilled:
-        return _says(False, f"{unfilled} is not filled in. Write what should stand there.")
     return _says(bool(case.text) or case.media > 0, "Write something first.")
 
 

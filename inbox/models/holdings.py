@@ -12,7 +12,6 @@ from inbox.models.base import db
 from inbox.models.contact import Contact
 from inbox.models.draft import Draft
 from inbox.models.event import Event
-from inbox.models.following import Following
 from inbox.permissions import Permission
 
 if TYPE_CHECKING:
@@ -53,16 +52,13 @@ def settle(member: Member, *, by: Member, to: Member | None = None, inbox_id: in
     """
     from inbox.models.conversation import Conversation
     from inbox.models.conversation.locking import release_lost
-    from inbox.models.undo import stop_of
 
     member.forget_rights()
     if to is not None:
         db.session.expire(to)  # they may have lost theirs a moment ago
-    stop_of(member, inbox_id)
     Conversation.hand_over_lost(member, to=to, by=by, inbox_id=inbox_id)
     release_lost(member, inbox_id)
     _drafts(member, to, inbox_id)
-    Following.settle(member)
     if not member.can(Permission.CONVERSATIONS_REPLY):
         _contacts(member, to, by)
 

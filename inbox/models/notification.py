@@ -17,7 +17,6 @@ from inbox import background, clock
 from inbox.models import wish
 from inbox.models.base import Model, Moment, db, now_column
 from inbox.models.carrier import insert_or_ignore
-from inbox.models.following import Following
 from inbox.models.member import Member
 from inbox.models.push import PushSubscription
 from inbox.models.wish import WAYS, Wishes
@@ -37,7 +36,7 @@ _OPEN = sa.text("state IN ('waiting','claimed')")
 
 
 class Notice(Model):
-    """Something happened that somebody may want to hear of. `kind`: message, assigned, taken_over, failed, back; all but the first are for `member_id`."""
+    """Something happened that somebody may want to hear of. `kind`: message, assigned, taken_over, failed; the last three are for `member_id`."""
 
     __tablename__ = "notice"
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
@@ -79,14 +78,12 @@ class Notice(Model):
             return
         members = self._candidates()
         wishes, pushed = Wishes.of_all([m.id for m in members]), PushSubscription.holders([m.id for m in members])
-        followers = {m.id for m in Following.of(self.conversation)} if self.kind == "message" else set()
         told = [
             (m.id, event, way)
             for m in members
+            for event in [self.event_for(m)]
             for way in WAYS
-            if way == "mail" or m.id in pushed
-            for event in [self._wanted(m, way, wishes[m.id], followers)]
-            if event
+            if (way == "mail" or m.id in pushed) and wishes[m.id].wants(event, way, self.conversation.inbox_id)
         ]
         rows = [
             {
@@ -100,11 +97,6 @@ class Notice(Model):
         for member_id, _, way in told:
             if way == "push":
                 background.enqueue("deliver_notifications", member_id, way, on="mail")
-
-    def _wanted(self, member: Member, way: str, wishes: Wishes, followers: set[int]) -> str:
-        """As what the member wants to hear of it by that way; empty when they do not. Following adds to what a text is to them anyway."""
-        events = (self.event_for(member), "followed") if member.id in followers else (self.event_for(member),)
-        return next((event for event in events if wishes.wants(event, way, self.conversation.inbox_id)), "")
 
     def event_for(self, member: Member) -> str:
         """What it is to that member, as the matrix names it: a new text depends on whose the conversation is now."""

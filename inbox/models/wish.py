@@ -25,10 +25,7 @@ EVENTS = {
     "others": ("New text for a teammate", "In a conversation assigned to someone else"),
     "assigned": ("Assigned to me", "Someone hands a conversation to me"),
     "taken_over": ("Taken over from me", "A teammate goes on with my reply"),
-    "back": ("Back from a snooze", "A conversation I snoozed is open again"),
     "failed": ("My text did not arrive", "The carrier could not deliver it"),
-    "mentioned": ("Mentioned", "A teammate names me in a note, or asks me for help"),
-    "followed": ("News where I follow", "A text or a note in a conversation I follow"),
 }
 WAYS = {"mail": "E-mail", "push": "Browser push"}
 Cell = tuple[str, str]  # an event and a way

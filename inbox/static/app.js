@@ -41,12 +41,11 @@ function place(box, el) {
   after ? after.before(el) : box.append(el);
 }
 function upsert(box, fragment) {
-  const put = [], gap = !fragment.querySelector('#later') && box.querySelector(':scope > #later'), busy = box.id === 'rows' && box.matches(':hover, :focus-within');
+  const put = [], busy = box.id === 'rows' && box.matches(':hover, :focus-within');
   for (const el of [...fragment.children]) {
     if (!el.id || el.id === 'more') continue;
     const old = document.getElementById(el.id);
     if (!old && box.querySelector(':scope > #more') && key(el) < key($$('.conv-row', box).pop() ?? el)) continue;  // further down than the page has loaded
-    if (!old && gap && key(el) <= key(gap)) continue;  // between what the thread shows and its end
     if (!old) { place(box, el); if (box.id === 'rows') newer(el); arrived(el); }
     else if (old.className === 'day' || el.dataset.kind === 'call' && old.isEqualNode(el)) continue;  // a voicemail goes on playing
     else {
@@ -58,7 +57,6 @@ function upsert(box, fragment) {
     }
     put.push(el);
   }
-  box.querySelector(':scope > #later[hidden]')?.remove();  // the thread is whole to its end
   return put;
 }
 function tidy() { const box = $('#rows[data-untidy]'); if (!box || box.matches(':hover, :focus-within')) return; delete box.dataset.untidy; for (const el of $$('.conv-row', box).sort((a, b) => key(b) - key(a))) box.insertBefore(el, $('#more', box)); }
@@ -120,7 +118,7 @@ function writable() {
   const b = $('#composer #body'), off = !$('#offline')?.hidden, can = WRITABLE.includes(state());
   if (!b) return;
   b.readOnly = !can;
-  b.placeholder = can ? 'Write a reply, or type / for templates' : 'You can add a note meanwhile';
+  b.placeholder = can ? 'Write a reply' : 'You can add a note meanwhile';
   for (const s of $$('#send, #send-more, #send-archive, #anyway')) { s.disabled = !can || off; s.title = off && can ? 'Sending is paused until the connection is back.' : can ? '' : $('#lock p')?.textContent.trim() ?? ''; }
 }
 const clockText = s => `${s / 60 | 0}:${String(s % 60).padStart(2, '0')}`;
@@ -186,7 +184,7 @@ function show() {
   socket.send(JSON.stringify({ show: { inbox: l?.dataset.inbox, view: l?.dataset.view, filter: l?.dataset.filter, now: +(l?.dataset.now ?? 0), conversation: c?.dataset.id, fence: +($('#fence')?.value ?? 0), state: state(), message: newest('m'), event: newest('e'), heading: r ? 'h1' : 'h2' } }));
   if (l) l.dataset.now = Math.max(+l.dataset.now, serverNow() - 5000 | 0 || 0);
 }
-const newest = p => Math.max(0, +(conv()?.dataset[p === 'e' ? 'event' : 'message'] ?? 0), ...$$(`#thread > [id^="${p}-"]`).map(m => +m.id.slice(2)));
+const newest = p => Math.max(0, +(p === 'e' ? conv()?.dataset.event ?? 0 : 0), ...$$(`#thread > [id^="${p}-"]`).map(m => +m.id.slice(2)));
 async function sync() {
   const c = conv(), l = $('#list'); let ok = true;
   if (c) { const u = new URL(c.dataset.sync, location); u.searchParams.set('since', newest('m')); u.searchParams.set('event', newest('e')); u.searchParams.set('lock', $('#fence')?.value ?? 0); if ($('h1#conv-title')) u.searchParams.set('heading', 'h1'); const s = await ask(u, null, { method: 'GET' }); ok = s === 200; if (s === 404) location.reload(); }
@@ -255,9 +253,9 @@ on('released', () => { clearTimeout(timer); $('#body').dirty = false; store.set(
 on('noted', () => { clear('note'); say('Note added.'); $('#note')?.focus(); });
 on('archived', archived);
 function archived() {
-  const row = document.getElementById('row-' + conv()?.dataset.row), next = row?.matches(':has(+ .conv-row)') ? row.nextElementSibling : row?.previousElementSibling;
+  const row = document.getElementById('row-' + conv()?.dataset.row), next = row?.nextElementSibling;
   if (row && $('#list')?.dataset.view !== 'archived') row.remove();
-  next?.querySelector('a[hx-get]')?.click();
+  next?.querySelector?.('a[hx-get]')?.click();
 }
 
 /* 11. around swaps: leaving releases, focus is never lost, rows know which one is open */
@@ -274,18 +272,12 @@ addEventListener('htmx:before:swap', e => {
 addEventListener('htmx:before:request', e => e.detail.ctx?.target?.setAttribute?.('aria-busy', 'true'));
 addEventListener('htmx:finally:request', e => e.detail.ctx?.target?.removeAttribute?.('aria-busy'));
 let opened = conv()?.dataset.id ?? '';
-function spot() {  // back in a list, at the row that was open
-  const l = $('#list')?.dataset.sync, c = conv()?.dataset.row; if (!l) return;
-  if (c) sessionStorage[l] = c;
-  document.getElementById('row-' + sessionStorage[l])?.scrollIntoView({ block: 'nearest' });
-}
 function settled() {
   const c = conv(), id = c?.dataset.id ?? '';
-  if (id !== opened) { opened = id; spot(); prompted = warned = false; if (c) { const p = $('.panes'); if (p) p.dataset.pane = 'conv'; restore(); show(); say(`Conversation with ${c.dataset.name}`); if (innerWidth < 720) c.focus({ preventScroll: true }); } }
+  if (id !== opened) { opened = id; prompted = warned = false; if (c) { const p = $('.panes'); if (p) p.dataset.pane = 'conv'; restore(); show(); say(`Conversation with ${c.dataset.name}`); if (innerWidth < 720) c.focus({ preventScroll: true }); } }
   for (const r of $$('.conv-row')) r.id === 'row-' + c?.dataset.row ? r.setAttribute('aria-current', 'true') : r.removeAttribute('aria-current');
-  see(); lockChanged(); title(); badge(); if (c) import('./thread.js');
+  see(); lockChanged(); title(); badge();
   if ($('#toasts')?.children.length) toasts();
-  if ($('[data-undo],[data-anyway]')) import('./undo.js');
 }
 addEventListener('htmx:after:swap', e => {
   if (e.detail.ctx?.response?.status >= 400 && e.detail.ctx.request.action.endsWith('/takeover')) keeping = false;
@@ -293,11 +285,11 @@ addEventListener('htmx:after:swap', e => {
   const t = e.detail.ctx?.target, f = t?.querySelector?.('[aria-invalid=true]') || t?.querySelector?.('[data-focus]');
   if (f) f.focus({ preventScroll: !f.matches('[aria-invalid]') });
   const refused = $('#refusal [role=alert]'); if (refused && !refused.told) { refused.told = true; const s = $('#seen'); if ($('#anyway') && s) s.value = newestIn(); ($('#anyway') ?? $('#body:not([readonly])'))?.focus({ preventScroll: true }); }
-  if (t?.id === 'menu' && !t.matches(':popover-open')) { const o = e.detail.ctx.sourceElement, m = o?.closest?.('#more-menu'); m?.hidePopover(); t.opener = m ? $('[popovertarget=more-menu]') : o; t.showPopover(); $('.in,button.item', t)?.focus(); }
-  else if (t?.id !== 'picks' && e.detail.ctx?.sourceElement?.closest?.('#menu, #more-menu')) { for (const m of $$('[popover]:popover-open')) m.hidePopover(); }
+  if (t?.id === 'menu' && !t.matches(':popover-open')) { t.opener = $('#assignee'); t.showPopover(); $('button.item', t)?.focus(); }
+  else if (e.detail.ctx?.sourceElement?.closest?.('#menu, #more-menu')) { for (const m of $$('[popover]:popover-open')) m.hidePopover(); }
   if (t?.id === 'ask' && !t.open) { t.showModal(); $('input:not([type=hidden])', t)?.focus(); }
 });
-addEventListener('htmx:after:history:push', () => { const p = $('.panes'); if (p && /^.(i|work)./.test(location.pathname)) p.dataset.pane = 'list'; });
+addEventListener('htmx:after:history:push', () => { const p = $('.panes'); if (p && location.pathname.startsWith('/i/')) p.dataset.pane = 'list'; });
 function title() {
   const n = $('#nav [data-go=mine] .count')?.firstChild?.data?.trim(), bare = document.title.replace(/^\(\d+\+?\) /, '');
   document.title = n ? `(${n}) ${bare}` : bare;
@@ -323,15 +315,13 @@ const inField = e => e.target.closest?.('input:not([type=checkbox],[type=radio])
 const press = s => () => $(s)?.click();
 function step(d) { const l = $$('.conv-row a'), i = l.indexOf(document.activeElement), c = i < 0 ? l.findIndex(a => a.closest('[aria-current]')) : i; l[Math.max(0, Math.min(l.length - 1, c + d))]?.focus(); }
 const onRow = f => () => document.activeElement.closest('.conv-row') && f();
-const pickRow = up => import('./select.js').then(m => m.toggle(up));
-on('change', e => e.target.name === 'c' && import('./select.js'));
 const KEYS = {
   j: () => step(1), k: () => step(-1), ArrowDown: onRow(() => step(1)), ArrowUp: onRow(() => step(-1)), o: onRow(() => document.activeElement.click()),
-  r: () => { pick('reply'); if (state() === 'free' && conv()) take(); }, n: () => pick('note'), e: press('#archive'), a: press('#assignee'), h: press('#snooze'), t: press('#tag'), x: () => pickRow(), X: () => pickRow(true),
+  r: () => { pick('reply'); if (state() === 'free' && conv()) take(); }, n: () => pick('note'), e: press('#archive'), a: press('#assignee'),
   i: () => { const a = $('#assignee'); if (a) ask(a.dataset.action, { to: a.dataset.me, expected: a.dataset.expected }); },
-  u: press('[aria-keyshortcuts=u]'), l: press('#lock-release'), c: press('[aria-keyshortcuts=c]'), '?': () => $('#keys')?.showModal(), '/': () => $('#q') ? $('#q').focus() : $('[href="/search"]')?.click(), ']': press('[data-drawer]'), g: 'chord',
+  u: press('[aria-keyshortcuts=u]'), l: press('#lock-release'), c: press('[aria-keyshortcuts=c]'), '?': () => $('#keys')?.showModal(), ']': press('[data-drawer]'), g: 'chord',
 };
-const GO = { i: 'mine', u: 'unassigned', o: 'others', a: 'all', d: 'archived', m: 'work', s: 'snoozed' };
+const GO = { i: 'mine', u: 'unassigned', o: 'others', a: 'all', d: 'archived' };
 let chord = 0;
 addEventListener('keydown', e => {
   if (e.isComposing || e.defaultPrevented) return;
@@ -346,6 +336,6 @@ addEventListener('keydown', e => {
   e.preventDefault(); f();
 });
 
-restore(); settled(); spot();
+restore(); settled();
 const wire = $('#socket');  // htmx may have started before its socket extension, and the socket before this file
 if (wire) { htmx.process(wire); const c = wire._htmx?.ws?.connection; if (c?.socket?.readyState === 1 && !live) connected(c); }

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from flask import Flask, abort, after_this_request, current_app, g, redirect, request, session, url_for
 from flask_login import current_user
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
 
 from inbox import clock, origin
@@ -170,7 +170,7 @@ def conversation_or_404(public_id: str) -> Conversation:
     """The conversation, through the member's scope; a foreign id is a 404 like a missing one."""
     found = db.session.scalar(
         Conversation.scope(member())
-        .options(joinedload(Conversation.contact), joinedload(Conversation.inbox).joinedload(Inbox.account), joinedload(Conversation.assignee), selectinload(Conversation.tags))
+        .options(joinedload(Conversation.contact), joinedload(Conversation.inbox).joinedload(Inbox.account), joinedload(Conversation.assignee))
         .where(Conversation.public_id == public_id)
     )
     return found or abort(404)

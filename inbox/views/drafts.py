@@ -9,9 +9,9 @@ from inbox.models import Conversation, Denied, Draft, Message, Refused, Stale, d
 from inbox.models import release as releases
 from inbox.permissions import Permission
 from inbox.views import screens
-from inbox.views.access import conversation_or_404, member, member_or_404, requires
+from inbox.views.access import conversation_or_404, member, requires
 from inbox.views.conversations import back_to, number, whole
-from inbox.views.hypermedia import fragment, go, is_fragment
+from inbox.views.hypermedia import fragment, is_fragment
 
 bp = Blueprint("drafts", __name__)
 
@@ -51,18 +51,6 @@ def release(conversation: str) -> Response:
     response = _answer(found)
     response.headers["HX-Trigger"] = "released"
     return response
-
-
-@bp.post("/c/<conversation>/draft/copy")
-@requires(Permission.CONVERSATIONS_REPLY)
-def copy(conversation: str) -> Response:
-    """Go on with the text a teammate has begun, below what one has typed oneself; theirs stays."""
-    found, author = conversation_or_404(conversation), member_or_404(request.form.get("from", ""))
-    with transaction():
-        if "body" in request.form:
-            Draft.put(found, request.form["body"], by=member())
-        Draft.hand_over(found, author, to=member())
-    return go(back_to(found))
 
 
 @bp.post("/c/<conversation>/draft/keep")

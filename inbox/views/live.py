@@ -25,7 +25,7 @@ from inbox.extensions import sock
 from inbox.models import Conversation, Filter, Inbox, Member, db
 from inbox.models.conversation import VIEWS
 from inbox.realtime import Fact
-from inbox.views import lists, screens
+from inbox.views import screens
 from inbox.views.access import signed_in
 
 bp = Blueprint("live", __name__)
@@ -61,7 +61,6 @@ class Shown:
     """What the page shows, as ids that were checked."""
 
     inbox: int = 0
-    work: bool = False  # the list is of all the reader's inboxes
     filter: Filter = field(default_factory=Filter)
     conversation: int = 0
     fence: int = 0
@@ -69,11 +68,6 @@ class Shown:
     last_event: int = 0
     heading: str = "h2"
     at: str = ""  # the list's inbox by its public id, for the navigation
-
-    @property
-    def listed(self) -> bool:
-        """Whether the page shows a list at all."""
-        return bool(self.inbox or self.work)
 
 
 class Connection:
@@ -259,10 +253,7 @@ def _listen(connection: Connection, who: Member, text: Any) -> list[str]:
     inbox = next((i for i in Inbox.visible_to(who) if i.public_id == asked["inbox"]), None)
     if inbox is not None and asked["view"] in VIEWS:
         shown.inbox, shown.at = inbox.id, inbox.public_id
-    elif asked["inbox"] == lists.AT_WORK and lists.works(who, asked["view"]):
-        shown.work = True
-    if shown.listed:
-        shown.filter, _ = lists.read_filter(asked["view"], dict(parse_qsl(asked["filter"])), who)
+        shown.filter, _ = screens.read_filter(asked["view"], dict(parse_qsl(asked["filter"])), who)
     frames = []
     if asked["conversation"]:
         found = _find(who, Conversation.public_id == asked["conversation"])
@@ -271,12 +262,12 @@ def _listen(connection: Connection, who: Member, text: Any) -> list[str]:
         else:
             shown.conversation = found.id
             frames += Picture(connection, who, [{"what": "lock", "conversation": found.id, "inbox": found.inbox_id}]).missed(asked["state"])
-    if shown.listed:
-        frames += _missed_rows(who, inbox if shown.inbox else None, shown, numbers["now"])
+    if shown.inbox and inbox is not None:
+        frames += _missed_rows(who, inbox, shown, numbers["now"])
     return [*frames, json.dumps({"shown": True})]
 
 
-def _missed_rows(who: Member, inbox: Inbox | None, shown: Shown, since: int) -> list[str]:
+def _missed_rows(who: Member, inbox: Inbox, shown: Shown, since: int) -> list[str]:
     """Rows that moved between the drawing of the page and now; a text may be stamped some time before it is committed, hence the margin."""
     rows = [r for r in Conversation.listing(who, inbox, shown.filter, limit=10) if int(r.last_activity_at.timestamp() * 1000) >= since - MARGIN]
     return [_rows(rows, shown)] if rows else []
@@ -303,7 +294,7 @@ class Picture:
         if "resync" in whats:
             return [json.dumps({"resync": True})]
         frames = [*self._list(), *self._conversation(), *self._told()]
-        for what in ("registration", "import", "bulk"):
+        for what in ("registration", "import"):
             if what in whats:
                 frames.append(json.dumps({"changed": what}))
         if whats & {"message", "conversation", "navigation", "access"}:
@@ -316,17 +307,20 @@ class Picture:
 
     def _list(self) -> list[str]:
         shown = self.shown
-        here = self.who.readable_inbox_ids if shown.work else {shown.inbox}
-        ids = list(dict.fromkeys(f["conversation"] for f in self.facts if f.get("conversation") and f.get("inbox") in here))
-        if not shown.listed or not ids:
+        ids = list(dict.fromkeys(f["conversation"] for f in self.facts if f.get("conversation") and f.get("inbox") == shown.inbox))
+        if not shown.inbox or not ids:
             return []
-        inbox = next((i for i in Inbox.visible_to(self.who) if i.id == shown.inbox), None) if shown.inbox else None
-        if inbox is None and not (shown.work and lists.works(self.who, shown.filter.view)):
+        inbox = next((i for i in Inbox.visible_to(self.who) if i.id == shown.inbox), None)
+        if inbox is None:
             return []
         if len(ids) > MANY:
             return [json.dumps({"resync": True})]
-        rows = Conversation.listing(self.who, inbox, shown.filter, only=ids)
-        gone = [id for id in ids if id not in {row.id for row in rows}]
+        rows, gone = [], []
+        for id in ids:
+            found = Conversation.listing(self.who, inbox, shown.filter, only=id, limit=1)
+            rows += found
+            if not found:
+                gone.append(id)
         frames = [_rows(rows, shown)] if rows else []
         if gone:
             frames.append("".join(f'<hx-partial hx-target="#row-{id}" hx-swap="delete"></hx-partial>' for id in gone))
@@ -398,12 +392,7 @@ class Picture:
         where: dict[str, Any] = {}
         inbox = next((i for i in Inbox.visible_to(self.who) if i.id == self.shown.inbox), None) if self.shown.inbox else None
         if inbox is not None:
-            where = {"at_inbox": inbox}
-        elif self.shown.work:
-            where = {"at_work": True}
-        if where:
-            args: dict[str, Any] = {**self.shown.filter.args()}
-            where |= {"at_view": self.shown.filter.view, "at_list": lists.list_url(inbox, self.shown.filter.view, **args)}
+            where = {"at_inbox": inbox, "at_view": self.shown.filter.view}
         return [render_template("navigation/navigation.oob.html", **where)]
 
 
@@ -412,7 +401,7 @@ def _rows(rows: list[Any], shown: Shown) -> str:
 
 
 def _args(shown: Shown) -> dict[str, str]:
-    return lists.list_args(shown.work, shown.filter) if shown.listed else {}
+    return {"view": shown.filter.view, **shown.filter.args()} if shown.inbox else {}
 
 
 def _gone() -> str:

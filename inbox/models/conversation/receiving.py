@@ -20,7 +20,6 @@ from inbox.models.member import Member
 from inbox.models.message import Attachment, Message
 from inbox.models.notification import Notice
 from inbox.models.rights import attend
-from inbox.models.search.index import add_message
 from inbox.permissions import Permission
 
 DEFAULTS = {
@@ -51,8 +50,7 @@ class Receiving(Replying):
     def receive(inbox: Inbox, inbound: Inbound, *, obey: bool = True) -> Message | None:
         """Store an inbound text in its conversation; None when this very text was stored before.
 
-        Finds the contact by number and the conversation by (inbox, address); an archived one comes back, or starts anew when the inbox says so. A snoozed
-        one always comes back itself, and what is spam stays spam.
+        Finds the contact by number and the conversation by (inbox, address); an archived one comes back, or starts anew when the inbox says so.
         Without `obey` a keyword in it is only kept: it came too late to be answered.
         """
         from inbox.models.conversation import Conversation
@@ -87,11 +85,9 @@ class Receiving(Replying):
             ).save()
             background.enqueue("fetch_media", attachment.id)
         db.session.refresh(message)
-        add_message(message, files=len(inbound.media))
-        silent = contact.blocked or conversation.spam
-        if keyword is None and not silent and phones.maybe_opt_out(message.body) and not Allowed.read(inbox, inbound.sender).opted_out:
+        if keyword is None and not contact.blocked and phones.maybe_opt_out(message.body) and not Allowed.read(inbox, inbound.sender).opted_out:
             message.opt_out = "asked"
-        if silent:
+        if contact.blocked:
             conversation._keep_only(message)
         else:
             conversation._take_in(message)
@@ -100,7 +96,7 @@ class Receiving(Replying):
         return message
 
     def _keep_only(self, message: Message) -> None:
-        """A blocked contact's text, or one more of a spam conversation: it is there for who looks, and moves, marks and tells nothing (MSG-1, CONV-8)."""
+        """A blocked contact's text: it is there for who looks, and moves, marks and tells nothing (MSG-1)."""
         db.session.execute(
             sa.update(type(self))
             .where(type(self).id == self.id)
@@ -111,24 +107,20 @@ class Receiving(Replying):
         message.changed()
 
     def _take_in(self, message: Message) -> None:
-        from inbox.models.undo import hold_back
-
         if self.archived:
-            self._reopen(None)  # type: ignore[misc]
+            self._reopen(None)
         db.session.execute(
             sa.update(type(self))
             .where(type(self).id == self.id)
             .values(
                 last_inbound_id=sa.case((type(self).last_inbound_id < message.id, message.id), else_=type(self).last_inbound_id),
                 last_inbound_at=clock.now(), version=type(self).version + 1, unread=True, failed=False,
-                owed_since=self._owed_from(message),
             )
             .execution_options(synchronize_session=False)
         )
         db.session.refresh(self)
         self.touch(message)
         db.session.flush()
-        hold_back(self)  # type: ignore[arg-type]
         message.changed()
         self.changed(inbound=True)
         Notice.give("message", self, message=message)  # type: ignore[arg-type]
@@ -191,7 +183,7 @@ class Receiving(Replying):
 
     @staticmethod
     def find_or_open(inbox: Inbox, contact: Contact, address: str, *, archived: bool) -> Conversation:  # type: ignore[name-defined]  # noqa: F821
-        """The conversation of (inbox, address): the open one, else a snoozed one, else the newest one if it is spam or the inbox reopens, else a new one."""
+        """The conversation of (inbox, address): the open one, else the newest archived one if the inbox reopens, else a new one."""
         from inbox.models.conversation import Conversation
 
         owner = contact.owner
@@ -200,8 +192,14 @@ class Receiving(Replying):
         if owner and now_owner != owner.id:
             owner = None  # it got another owner this very moment
         found = Conversation.open_one(inbox.id, address)
-        if found is None:
-            found = Conversation._put_away(inbox, address, anything=inbox.reopen or archived)
+        if found is None and (inbox.reopen or archived):
+            found = db.session.scalar(
+                sa.select(Conversation)
+                .where(Conversation.inbox_id == inbox.id, Conversation.address == address)
+                .order_by(Conversation.id.desc())
+                .limit(1)
+                .with_for_update(key_share=True)
+            )
         if found is not None:
             return found
         now = clock.now()
@@ -225,15 +223,6 @@ class Receiving(Replying):
         if owner:
             Event.record("conversation.assigned", account=inbox.account_id, conversation=conversation, to=owner.id, to_name=owner.name, source="owner")
         return conversation
-
-    @staticmethod
-    def _put_away(inbox: Inbox, address: str, *, anything: bool) -> Conversation | None:  # type: ignore[name-defined]  # noqa: F821
-        """The snoozed conversation of an address, else the newest one if it is spam or `anything` will do."""
-        from inbox.models.conversation import Conversation
-
-        query = sa.select(Conversation).where(Conversation.inbox_id == inbox.id, Conversation.address == address).limit(1).with_for_update(key_share=True)
-        newest = db.session.scalar(query.order_by(Conversation.snoozed_until.is_(None), Conversation.id.desc()))
-        return newest if newest is not None and (anything or newest.snoozed or newest.spam) else None
 
     @staticmethod
     def open_one(inbox_id: int, address: str) -> Conversation | None:  # type: ignore[name-defined]  # noqa: F821

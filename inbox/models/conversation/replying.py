@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -13,15 +12,12 @@ from inbox.models.base import Refused, db
 from inbox.models.consent import Allowed, OptInRequest
 from inbox.models.conversation.archiving import Archiving
 from inbox.models.conversation.locking import Locking
-from inbox.models.conversation.owing import Owing
 from inbox.models.draft import Draft
 from inbox.models.event import Event
 from inbox.models.gate import Judgement, Path, judge
 from inbox.models.member import Member
-from inbox.models.mention import Span, spans, tell_of_note
 from inbox.models.message import Attachment, Dispatch, Message
 from inbox.models.rights import attend
-from inbox.models.search.index import add_message
 from inbox.permissions import Permission
 from inbox.plain import cheaper
 
@@ -43,7 +39,7 @@ class Stale(Refused):
         super().__init__(f"{texts} since you started. Review, then send.")
 
 
-class Replying(Locking, Archiving, Owing):
+class Replying(Locking, Archiving):
     """Replies and notes of one conversation."""
 
     __abstract__ = True
@@ -76,27 +72,23 @@ class Replying(Locking, Archiving, Owing):
             return repeated
         Attachment.claim(uploads or [])
         text = self._with_way_out(self._signed(body, by), path)
-        typed = cheaper(clean_body(body)) if self.inbox.plain_texts else clean_body(body)
         judgement = judge(self, clean_body(text), media=len(uploads or []), path=path).require()
         self.hold(by=by, fence=fence)
         moved = db.session.execute(
             sa.update(type(self))
             .where(type(self).id == self.id, sa.true() if anyway else type(self).last_inbound_id <= seen)
             .values(version=type(self).version + 1)
-            .returning(type(self).last_inbound_id)
+            .returning(type(self).version)
             .execution_options(synchronize_session=False)
         ).scalar()
         if moved is None:
             raise Stale(self.inbound_after(seen))
-        message = self._write(
-            "out", text, by=by, nonce=nonce, judgement=judgement, path=path, uploads=uploads, keep_draft=keep_draft,
-            seen=moved, added=len(text) - len(typed) if text.startswith(typed) else 0,
-        )
+        message = self._write("out", text, by=by, nonce=nonce, judgement=judgement, path=path, uploads=uploads, keep_draft=keep_draft)
         Event.record("message.sent", account=self.account_id, by=by, conversation=self, message=message.id)  # type: ignore[arg-type]
         return message
 
-    def note(self, body: str, *, by: Member, nonce: str | None = None, named: list[Span] | None = None) -> Message:
-        """An internal note: needs no lock and leaves nothing. Tells whom it names, and who follows; `named` is worked out from the words when not given."""
+    def note(self, body: str, *, by: Member, nonce: str | None = None) -> Message:
+        """An internal note: needs no lock and leaves nothing."""
         by.require(Permission.CONVERSATIONS_NOTE, on=self)  # type: ignore[arg-type]
         body = clean_body(body)
         if not body:
@@ -110,8 +102,6 @@ class Replying(Locking, Archiving, Owing):
         message = Message(
             account_id=self.account_id, conversation_id=self.id, inbox_id=self.inbox_id, kind="note", author_id=by.id, body=body, state="note", nonce=_short(nonce)
         ).save()
-        add_message(message)
-        tell_of_note(message, self, spans(self, body) if named is None else named, by=by)  # type: ignore[arg-type]
         self._drop_draft(by, "note")
         message.changed()
         return message
@@ -229,24 +219,18 @@ class Replying(Locking, Archiving, Owing):
         uploads: list[Attachment] | None,
         exempt: tuple[str, ...] = (),
         keep_draft: bool = False,
-        seen: int = 0,
-        added: int = 0,
     ) -> Message:
-        waits = by.undo_seconds if by and path.undoable and judgement.until is None else 0
         message = Message(
             account_id=self.account_id, conversation_id=self.id, inbox_id=self.inbox_id, kind=kind, author_id=by.id if by else None, body=body,
             state="queued", nonce=_short(nonce), verdict=judgement.stored(), path=str(path), segments=phones.segments(body).segments or 1,
-            undo_until=clock.now() + timedelta(seconds=waits) if waits else None,
         ).save()
         for position, upload in enumerate(uploads or []):
             upload.message_id, upload.position = message.id, position
             db.session.add(upload)
-        add_message(message, files=len(uploads or []))
-        Dispatch.queue(message, exempt, until=judgement.until, seen=seen, added=added)
+        Dispatch.queue(message, exempt, until=judgement.until)
         self.touch(message)
         if kind == "out":
             self.unread, self.failed = False, False
-            self._answered()
         if by and not keep_draft:
             self._drop_draft(by, "reply")
         db.session.flush()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
-from inbox import clock, realtime
+from inbox import realtime
 from inbox.models.base import Model, Moment, now_column, public_id
 
 if TYPE_CHECKING:
@@ -29,12 +29,9 @@ class ConversationRow(Model):
     channel: Mapped[str] = mapped_column(sa.String(20), default="sms")
     address: Mapped[str] = mapped_column(sa.String(254))  # the contact's, on this channel
     assignee_id: Mapped[int | None] = mapped_column(sa.ForeignKey("member.id"))
-    archived_at: Mapped[datetime | None] = mapped_column(Moment)  # out of the open lists: done, snoozed or spam
-    snoozed_until: Mapped[datetime | None] = mapped_column(Moment)  # comes back then, or with the customer's next text
-    spam_at: Mapped[datetime | None] = mapped_column(Moment)  # stays away whatever comes in
+    archived_at: Mapped[datetime | None] = mapped_column(Moment)
     last_activity_at: Mapped[datetime] = now_column()
-    last_inbound_at: Mapped[datetime | None] = mapped_column(Moment, default=clock.now)  # when the customer last wrote or called in vain; its beginning until they do
-    owed_since: Mapped[datetime | None] = mapped_column(Moment)  # the first text of the customer that no person answered
+    last_inbound_at: Mapped[datetime | None] = mapped_column(Moment)
     last_inbound_id: Mapped[int] = mapped_column(default=0)
     last_message_id: Mapped[int] = mapped_column(default=0)
     preview: Mapped[str] = mapped_column(sa.String(160), default="")
