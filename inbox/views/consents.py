@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,22 +99,21 @@ def _form() -> Any:
 @bp.post("/contacts/<contact>/block")
 @requires(Permission.CONTACTS_EDIT)
 def block(contact: str) -> Response:
-    row = contact_or_404(contact, Permission.CONTACTS_EDIT)
-    talk = _talk(row)
-    with transaction():
-        row.block(by=member(), conversation=talk)
-    flash(f"{row.name} is blocked. Their texts are kept, but nobody is told of them.")
-    return go(back_to(talk) if talk else url_for("contacts.show", contact=row.public_id))
+    return _set_blocked(contact, Contact.block, "{} is blocked. Their texts are kept, but nobody is told of them.")
 
 
 @bp.post("/contacts/<contact>/unblock")
 @requires(Permission.CONTACTS_EDIT)
 def unblock(contact: str) -> Response:
+    return _set_blocked(contact, Contact.unblock, "{} is no longer blocked.")
+
+
+def _set_blocked(contact: str, change: Callable[..., None], sentence: str) -> Response:
     row = contact_or_404(contact, Permission.CONTACTS_EDIT)
     talk = _talk(row)
     with transaction():
-        row.unblock(by=member(), conversation=talk)
-    flash(f"{row.name} is no longer blocked.")
+        change(row, by=member(), conversation=talk)
+    flash(sentence.format(row.name))
     return go(back_to(talk) if talk else url_for("contacts.show", contact=row.public_id))
 
 
