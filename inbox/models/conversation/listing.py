@@ -1,10 +1,11 @@
-"""Lists: views, filters, keyed paging, capped counts (CONV-1..3). Rows are plain tuples: entities would double the cost."""
+"""Lists: rows, keyed paging, capped counts (CONV-1..3). Rows are plain tuples: entities would double the cost."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
@@ -12,44 +13,26 @@ from sqlalchemy.orm import aliased
 from inbox import clock
 from inbox.models.base import db
 from inbox.models.contact import HUES, Contact
+from inbox.models.conversation.filtering import UNREAD, VIEWS, Filter, conditions, moment, place
 from inbox.models.conversation.locking import Lock
 from inbox.models.conversation.row import ConversationRow
+from inbox.models.draft import Draft
 from inbox.models.inbox import Inbox
 from inbox.models.member import Member, initials
+from inbox.models.tag import Tag, Tagging
 from inbox.permissions import Permission
 
-VIEWS = {
-    "mine": "Assigned to me",
-    "unassigned": "Unassigned",
-    "others": "Assigned to others",
-    "all": "All open",
-    "archived": "Archived",
-}
 PAGE = 40
 CAP = 100
 PARTS = 300  # of one compound query; SQLite allows 500
-UNREAD = sa.text("conversation.unread")  # word for word as the partial index says it, or SQLite does not use it
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Filter:
-    """What a list shows. `read` is "", "read" or "unread"; `assignee` a member's public id; `mine` narrows Archived and All to my own."""
+class Label(NamedTuple):
+    """A tag as a row shows it."""
 
-    view: str = "all"
-    read: str = ""
-    assignee: str = ""
-    mine: bool = False
-    needs_reply: bool = False
-
-    def without(self, name: str) -> Filter:
-        """The same filter with one chip removed."""
-        return replace(self, **{name: type(getattr(self, name))()})
-
-    def args(self) -> dict[str, str]:
-        """As URL query arguments; the view is in the path."""
-        args = {"read": self.read, "assignee": self.assignee, "mine": "1" if self.mine else "", "reply": "1" if self.needs_reply else ""}
-        return {name: value for name, value in args.items() if value}
+    name: str
+    hue: str
 
 
 @dataclass(frozen=True)
@@ -59,6 +42,8 @@ class Row:
     id: int
     public_id: str
     inbox_id: int
+    inbox_name: str  # "" in the list of one inbox, where it goes without saying
+    inbox_hue: str
     name: str
     initials: str
     hue: str
@@ -75,6 +60,11 @@ class Row:
     assignee_picture: str
     assigned_to_me: bool
     replying: str  # first name of who holds the lock; "" when free or mine
+    drafting: str  # first name of a teammate with an unsent reply
+    tags: list[Label]
+    owed_since: datetime | None
+    snoozed_until: datetime | None
+    key: int  # greater comes first
     cursor: str
 
 
@@ -91,23 +81,32 @@ class Listing(ConversationRow):
         query = sa.select(Conversation)
         if not member.can(Permission.CONVERSATIONS_VIEW):
             return query.where(sa.false())
-        return query.where(Conversation.account_id == member.account_id, Conversation.inbox_id.in_(member.readable_inbox_ids))
+        return query.where(Conversation.account_id == member.account_id, Conversation.inbox_id.in_(member.readable_inbox_ids), Conversation.merged_into_id.is_(None))
 
     @staticmethod
-    def listing(member: Member, inbox: Inbox, filter: Filter, *, after: str = "", limit: int = PAGE, only: int | None = None) -> list[Row]:
-        """Newest first, `limit` rows after the cursor; `only` asks whether one conversation is in the list."""
+    def listing(
+        member: Member, inbox: Inbox | None, filter: Filter, *, after: str = "", limit: int = PAGE, only: int | Sequence[int] | None = None
+    ) -> list[Row]:
+        """Newest first or longest waiting first, `limit` rows after the cursor, of an inbox or, without one, of all that the member reads.
+
+        `only` asks which of these are in the list.
+        """
         from inbox.models.conversation import Conversation
 
+        key, upwards = moment(inbox, filter), filter.sort == "waiting"
         holder, writer, assignee = aliased(Member), aliased(Member), aliased(Member)
         now = clock.now()
         query = (
             sa.select(
                 Conversation.id, Conversation.public_id, Conversation.inbox_id, Conversation.channel, Conversation.preview, Conversation.preview_by_id,
                 Conversation.preview_kind, Conversation.last_activity_at, Conversation.unread, Conversation.failed, Conversation.archived_at,
+                Conversation.owed_since, Conversation.snoozed_until,
                 Conversation.assignee_id, Contact.id.label("contact_id"), Contact.name, Contact.first_name, Contact.last_name,
                 writer.name.label("writer"), assignee.name.label("assignee"), assignee.hue.label("assignee_hue"), assignee.picture_id.label("assignee_picture"),
-                holder.name.label("holder"), holder.id.label("holder_id"),
+                holder.name.label("holder"), holder.id.label("holder_id"), key.label("moment"),
+                *([Inbox.name.label("inbox_name"), Inbox.hue.label("inbox_hue")] if inbox is None else []),
             )
+            .select_from(Conversation)
             .join(Contact, Contact.id == Conversation.contact_id)
             .outerjoin(writer, writer.id == Conversation.preview_by_id)
             .outerjoin(assignee, assignee.id == Conversation.assignee_id)
@@ -116,63 +115,57 @@ class Listing(ConversationRow):
                 sa.and_(Lock.conversation_id == Conversation.id, Lock.holder_id.is_not(None), Lock.expires_at > now, Lock.dies_at > now),
             )
             .outerjoin(holder, holder.id == Lock.holder_id)
-            .where(Conversation.inbox_id == inbox.id, *_conditions(member, filter))
-            .order_by(Conversation.last_activity_at.desc(), Conversation.id.desc())
+            .where(*place(member, inbox), *conditions(member, filter))
+            .order_by(*([key, Conversation.id] if upwards else [key.desc(), Conversation.id.desc()]))
             .limit(limit)
         )
+        if inbox is None:
+            query = query.join(Inbox, Inbox.id == Conversation.inbox_id)
         if only is not None:
-            query = query.where(Conversation.id == only)
+            query = query.where(Conversation.id.in_([only] if isinstance(only, int) else only))
         if after:
             at, last = parse_cursor(after)
-            query = query.where(
-                sa.or_(Conversation.last_activity_at < at, sa.and_(Conversation.last_activity_at == at, Conversation.id < last))
-            )
-        return [_row(r, member) for r in db.session.execute(query)]
+            beyond = [key >= at, sa.or_(key > at, Conversation.id > last)] if upwards else [key <= at, sa.or_(key < at, Conversation.id < last)]
+            query = query.where(*beyond)
+        found = db.session.execute(query).all()
+        tags, drafts = _tags(found), _drafts(found, member)
+        return [_row(r, member, tags.get(r.id, []), drafts.get(r.id, ""), upwards) for r in found]
 
     @staticmethod
-    def counts(member: Member, inboxes: list[Inbox]) -> dict[int, dict[str, int]]:
-        """Unread per inbox for mine and unassigned, open for others; each capped at 100, so the cost never grows."""
+    def matching(member: Member, inbox: Inbox | None, filter: Filter) -> sa.Select[int]:
+        """The ids of every conversation that a list shows, all pages of it; without an inbox, of all inboxes the member reads."""
         from inbox.models.conversation import Conversation
 
-        if not inboxes:
+        return sa.select(Conversation.id).where(*place(member, inbox), *conditions(member, filter))
+
+    @staticmethod
+    def counts(member: Member, inboxes: list[Inbox], *more: sa.Select[Any]) -> dict[int, dict[str, int]]:
+        """Unread per inbox for mine and unassigned, open for others, 1 for spam where there is any; each capped at 100, so the cost never grows.
+
+        `more` are further selects of a number (inbox or 0, name, number), read in the same go.
+        """
+        from inbox.models.conversation import Conversation
+
+        if not inboxes and not more:
             return {}
-        parts = []
+        parts: list[Any] = list(more)
         for inbox in inboxes:
             for view in ("mine", "unassigned", "others"):
-                conditions = [Conversation.inbox_id == inbox.id, *_conditions(member, Filter(view=view))]
+                wanted = [Conversation.inbox_id == inbox.id, *conditions(member, Filter(view=view))]
                 if view != "others":
-                    conditions.append(UNREAD)
-                some = sa.select(sa.literal(1).label("one")).select_from(Conversation).where(*conditions).limit(CAP).subquery()
+                    wanted.append(UNREAD)
+                some = sa.select(sa.literal(1).label("one")).select_from(Conversation).where(*wanted).limit(CAP).subquery()
                 parts.append(
                     sa.select(sa.literal(inbox.id).label("inbox"), sa.literal(view).label("view"), sa.func.count().label("n")).select_from(some)
                 )
+            spam = sa.select(sa.literal(1).label("one")).select_from(Conversation).where(Conversation.inbox_id == inbox.id, Conversation.spam_at.is_not(None)).limit(1).subquery()
+            parts.append(sa.select(sa.literal(inbox.id).label("inbox"), sa.literal("spam").label("view"), sa.func.count().label("n")).select_from(spam))
         result: dict[int, dict[str, int]] = {inbox.id: {} for inbox in inboxes}
         for start in range(0, len(parts), PARTS):
             for inbox_id, view, count in db.session.execute(sa.union_all(*parts[start : start + PARTS])):
-                result[inbox_id][view] = count
+                if count or view != "spam":
+                    result.setdefault(inbox_id, {})[view] = count
         return result
-
-
-def _conditions(member: Member, filter: Filter) -> list[Any]:
-    from inbox.models.conversation import Conversation
-
-    c = Conversation
-    conditions: list[Any] = [c.archived_at.is_not(None) if filter.view == "archived" else c.archived_at.is_(None)]
-    if filter.view == "mine" or filter.mine:
-        conditions.append(c.assignee_id == member.id)
-    elif filter.view == "unassigned":
-        conditions.append(c.assignee_id.is_(None))
-    elif filter.view == "others":
-        conditions += [c.assignee_id.is_not(None), c.assignee_id != member.id]
-    if filter.assignee:
-        conditions.append(
-            c.assignee_id == sa.select(Member.id).where(Member.public_id == filter.assignee, Member.account_id == member.account_id).scalar_subquery()
-        )
-    if filter.read:
-        conditions.append(UNREAD if filter.read == "unread" else c.unread.is_(False))
-    if filter.needs_reply:
-        conditions.append(c.preview_kind == "in")
-    return conditions
 
 
 def make_cursor(at: datetime, id: int) -> str:
@@ -188,15 +181,44 @@ def parse_cursor(text: str) -> tuple[datetime, int]:
     return EPOCH + timedelta(seconds=whole, microseconds=rest), int(last)
 
 
-def _row(r: Any, member: Member) -> Row:
+def _tags(found: Sequence[Any]) -> dict[int, list[Label]]:
+    """The tags of a page's rows by name, in one query."""
+    if not found:
+        return {}
+    query = sa.select(Tagging.conversation_id, Tag.name, Tag.hue).join(Tag, Tag.id == Tagging.tag_id).where(Tagging.conversation_id.in_([r.id for r in found]))
+    tags: dict[int, list[Label]] = {}
+    for id, name, hue in db.session.execute(query.order_by(Tag.key)):
+        tags.setdefault(id, []).append(Label(name, hue))
+    return tags
+
+
+def _drafts(found: Sequence[Any], member: Member) -> dict[int, str]:
+    """Which teammate has an unsent reply in a page's rows, in one query; the one who typed last."""
+    if not found:
+        return {}
+    query = (
+        sa.select(Draft.conversation_id, Member.name)
+        .join(Member, Member.id == Draft.author_id)
+        .where(Draft.conversation_id.in_([r.id for r in found]), Draft.kind == "reply", Draft.author_id != member.id)
+        .order_by(Draft.updated_at)
+    )
+    return {id: name.split(" ")[0] for id, name in db.session.execute(query)}
+
+
+def _row(r: Any, member: Member, tags: list[Label], drafting: str, upwards: bool) -> Row:
     named = bool(r.first_name or r.last_name)
     by = "You" if r.preview_by_id == member.id else (r.writer or "").split(" ")[0]
     return Row(
-        id=r.id, public_id=r.public_id, inbox_id=r.inbox_id, name=r.name, initials=initials(r.name) if named else "",
+        id=r.id, public_id=r.public_id, inbox_id=r.inbox_id, inbox_name=getattr(r, "inbox_name", ""), inbox_hue=getattr(r, "inbox_hue", ""), name=r.name,
+        initials=initials(r.name) if named else "",
         hue=HUES[r.contact_id % len(HUES)] if named else "slate", channel=r.channel, preview=r.preview,
         preview_by=by if r.preview_kind in ("out", "note") else "", last_activity_at=r.last_activity_at, unread=r.unread, failed=r.failed,
         archived=r.archived_at is not None, assignee=r.assignee or "", assignee_initials=initials(r.assignee or ""), assignee_hue=r.assignee_hue or "",
         assignee_picture=r.assignee_picture or "",
         assigned_to_me=r.assignee_id == member.id, replying="" if r.holder_id in (None, member.id) else r.holder.split(" ")[0],
-        cursor=make_cursor(r.last_activity_at, r.id),
+        drafting=drafting, tags=tags, owed_since=r.owed_since if r.archived_at is None else None, snoozed_until=r.snoozed_until,
+        key=(r.moment - EPOCH) // timedelta(milliseconds=-1 if upwards else 1), cursor=make_cursor(r.moment, r.id),
     )
+
+
+__all__ = ["CAP", "PAGE", "VIEWS", "Filter", "Listing", "Row", "make_cursor", "parse_cursor"]

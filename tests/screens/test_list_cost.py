@@ -1,0 +1,61 @@
+"""What a list costs in statements, with everything a row can show (CONV-3): the same for one row as for forty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from flask import g
+
+from inbox.models import Conversation, Draft, Tag, db, transaction
+from tests.world import World
+
+MOST = 8
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """What is asked of the database meanwhile; where a transaction begins is no question."""
+    seen: list[str] = []
+    listen = lambda *a: None if a[2].startswith(("BEGIN", "SAVEPOINT")) else seen.append(a[2])  # noqa: E731
+    sa.event.listen(db.engine, "before_cursor_execute", listen)
+    try:
+        yield seen
+    finally:
+        sa.event.remove(db.engine, "before_cursor_execute", listen)
+
+
+def lived_in(world: World, n: int) -> None:
+    """So many conversations, each with two tags, a teammate's draft, an assignee, and every other locked."""
+    talks: list[Conversation] = [world.conversation(f"kingfisher {i}", sender=f"+1415555{3000 + i}") for i in range(n)]
+    with transaction():
+        tags = [Tag(account_id=world.harbor.id, name=name, key=name.lower()).save() for name in ("Urgent", "Lab")]
+        for i, talk in enumerate(talks):
+            for tag in tags:
+                talk.tag(tag, by=world.theo)
+            talk.contact.rename(f"Person {i}", "Kay")
+            talk.assignee_id = world.dana.id if i % 2 else world.maya.id
+            Draft(account_id=world.harbor.id, conversation_id=talk.id, author_id=world.theo.id, kind="reply", body="Soon").save()
+            if i % 2:
+                talk.acquire(by=world.theo)
+
+
+def test_CONV_3_a_list_takes_few_statements_however_much_its_rows_show(world: World, client) -> None:
+    """Beside what every page asks for: who reads, their rights, the navigation."""
+    lived_in(world, 42)
+    client.sign_in(world.dana)
+    front = f"/i/{world.front.public_id}/all"
+
+    def asked(address: str) -> tuple[int, int]:
+        client.get(address)
+        g.__dict__.clear()
+        db.session.remove()
+        with statements() as seen:
+            page = client.get(address).text
+        return len(seen), page.count("conv-row")
+
+    shell, _ = asked("/search")
+    for path in (front, f"{front}?reply=1", "/work/mine", "/work/all", "/search?q=kingfisher", "/search?q=is:open"):
+        (count, rows), (few, _) = asked(path), asked(path.replace("kingfisher", "kingfisher+7"))
+        assert rows >= 20 and few <= count <= shell + MOST, (path, count, shell)
