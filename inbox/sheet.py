@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from charset_normalizer import from_bytes
 
+from inbox import vcards, workbook
+
 MAX_BYTES = 20 * 1024 * 1024
 MAX_COLUMNS = 200
 MAX_CELL = 10_000  # characters
@@ -23,10 +25,12 @@ ENCODINGS = (
     "cp874", "mac_roman",
 )
 MIXED = "utf_8+cp1252"
+WORKBOOK, CARDS = "xlsx", "vcard"  # in place of an encoding, for files that are no text table
 _BOMS = (
     (codecs.BOM_UTF8, "utf_8"), (codecs.BOM_UTF32_LE, "utf_32_le"), (codecs.BOM_UTF32_BE, "utf_32_be"), (codecs.BOM_UTF16_LE, "utf_16_le"),
     (codecs.BOM_UTF16_BE, "utf_16_be"),
 )
+_RUN = re.compile(rb"[\x80-\xff]{2}")
 _SEP = re.compile(r"sep=(.)\r?\n?\Z", re.IGNORECASE)
 
 
@@ -36,34 +40,48 @@ class NotATable(Exception):
 
 @dataclass(frozen=True)
 class Sheet:
-    """How a file is to be read, and its first rows."""
+    """How a file is to be read, its first rows, and the sheets it has when it is a workbook."""
 
     encoding: str
     delimiter: str
     first: list[list[str]]
+    parts: tuple[str, ...] = ()
 
 
-def look(data: bytes, encoding: str = "") -> Sheet:
+def look(data: bytes, encoding: str = "", part: int = 0) -> Sheet:
     """Find out how the file is written; raises NotATable."""
     _refuse_other_files(data)
-    encoding = encoding or _encoding(data)
-    text = decode(data, encoding)
-    delimiter, _ = _delimiter(text)
-    first = list(itertools.islice(rows(data, encoding, delimiter), 51))
+    delimiter = ","
+    parts: tuple[str, ...] = ()
+    if data.startswith((workbook.WORKBOOK_START, workbook.OLD_START)):
+        encoding, parts = WORKBOOK, _parts(data, part)
+    elif vcards.looks_like(data):
+        encoding = CARDS
+    else:
+        encoding = encoding if encoding not in ("", WORKBOOK, CARDS) else _encoding(data)
+        delimiter, _ = _delimiter(_head(data, encoding))
+    first = list(itertools.islice(rows(data, encoding, delimiter, part), 51))
     if not first:
-        raise NotATable("The file is empty.")
+        raise NotATable("This sheet is empty." if parts else "The file is empty.")
     if max(map(len, first)) > MAX_COLUMNS:
         raise NotATable(f"The file has more than {MAX_COLUMNS} columns. Keep the ones you need and upload it again.")
-    if any(len(cell) > 300 for cell in first[0]) or _noise(text[:4000]):
+    if any(len(cell) > 300 for cell in first[0]) or (delimiter and encoding not in (WORKBOOK, CARDS) and _noise(_head(data, encoding)[:4000])):
         raise NotATable("This does not look like a table of contacts. Save it as CSV and upload it again.")
-    return Sheet(encoding, delimiter, first)
+    return Sheet(encoding, delimiter, first, parts)
 
 
-def rows(data: bytes, encoding: str, delimiter: str) -> Iterator[list[str]]:
-    """Every row that holds anything, header included; cells are trimmed and free of NULs."""
-    text = decode(data, encoding)
-    _, start = _delimiter(text)
-    reader = csv.reader(io.StringIO(text[start:].replace("\x00", ""), newline=""), delimiter=delimiter)
+def rows(data: bytes, encoding: str, delimiter: str, part: int = 0) -> Iterator[list[str]]:
+    """Every row that holds anything, header included, one after the other; cells are trimmed and free of NULs."""
+    if encoding == WORKBOOK:
+        try:
+            yield from filter(any, workbook.rows(data, part, MAX_COLUMNS + 1))
+        except workbook.Unreadable as error:
+            raise NotATable(str(error)) from None
+        return
+    if encoding == CARDS:
+        yield from vcards.rows(data)
+        return
+    reader = csv.reader(_lines(data, encoding), delimiter=delimiter)
     try:
         for row in reader:
             cells = [cell.strip() for cell in row]
@@ -71,6 +89,34 @@ def rows(data: bytes, encoding: str, delimiter: str) -> Iterator[list[str]]:
                 yield cells
     except csv.Error:
         raise NotATable(f"Line {reader.line_num:,} is too long for a table. Is a quotation mark missing?") from None
+
+
+def _parts(data: bytes, part: int) -> tuple[str, ...]:
+    try:
+        parts = tuple(workbook.sheets(data))
+    except workbook.Unreadable as error:
+        raise NotATable(str(error)) from None
+    if not 0 <= part < len(parts):
+        raise NotATable("Choose a sheet from the list.")
+    return parts
+
+
+def _lines(data: bytes, encoding: str) -> Iterator[str]:
+    """The lines of the table, decoded as they are read; what stands before the table is left out."""
+    _, start = _delimiter(_head(data, encoding))
+    if encoding == MIXED:
+        lines: Iterator[str] = (_either(line) for line in data.splitlines(keepends=True))
+    else:
+        bom, name = next(((bom, name) for bom, name in _BOMS if data.startswith(bom)), (b"", encoding))
+        lines = iter(io.TextIOWrapper(io.BytesIO(data[len(bom):]), name, "replace", newline=""))
+    if start:
+        next(lines, None)
+    return (line.replace("\x00", "") for line in lines)
+
+
+def _head(data: bytes, encoding: str) -> str:
+    """The beginning of the text, long enough to know it by; a character cut off at its end does no harm."""
+    return decode(data[:200_000], encoding)
 
 
 def decode(data: bytes, encoding: str) -> str:
@@ -96,8 +142,8 @@ def _refuse_other_files(data: bytes) -> None:
     start = data[:512].removeprefix(codecs.BOM_UTF8).lstrip().lower()
     if not start:
         raise NotATable("The file is empty.")
-    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise NotATable("This is a workbook, not a CSV file. In your spreadsheet choose Save as, then CSV UTF-8, and upload that file.")
+    if data.startswith((workbook.WORKBOOK_START, workbook.OLD_START)):
+        return
     if start.startswith((b"<!doctype", b"<html", b"<table", b"<?xml", b"<head", b"<body")):
         raise NotATable("This is a web page, not a CSV file. Download the table as CSV and upload that file.")
     if start.startswith((b"%pdf", b"\x89png", b"\xff\xd8\xff", b"gif8", b"\x1f\x8b", b"rar!", b"7z\xbc")):
@@ -153,7 +199,12 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _guess(sample: bytes) -> str:
-    best = from_bytes(sample, cp_isolation=list(ENCODINGS[1:]), threshold=0.6, explain=False).best()
+    likely: tuple[str, ...] = ENCODINGS[1:]
+    if not _RUN.search(sample):  # letters with accents among plain ones: no script of its own writes so
+        if len(sample) < 200:
+            return "cp1252"
+        likely = ("cp1252", "cp1250", "cp1254", "cp1257", "cp1258")
+    best = from_bytes(sample, cp_isolation=list(likely), threshold=0.6, explain=False).best()
     return best.encoding if best is not None and best.encoding in ENCODINGS else "cp1252"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -39,14 +39,19 @@ def alone(import_id: int) -> Iterator[Lease | None]:
             lock.release()
 
 
-def run_import(import_id: int) -> None:
-    """Apply batch after batch until nothing is left or somebody canceled it; rows applied by an earlier try stay applied."""
+def step_by_step(import_id: int, state: str, step: Callable[[ContactImport], int]) -> None:
+    """One transaction after the other while the import is in that state, by one process at a time."""
     with alone(import_id) as lease:
         if lease is None:
             return
         while True:
             with transaction():
                 found = db.session.get(ContactImport, import_id, with_for_update=True)
-                if found is None or found.state != "running" or not found.apply_batch():
+                if found is None or found.state != state or not step(found):
                     return
             lease.extend()
+
+
+def run_import(import_id: int) -> None:
+    """Apply batch after batch until nothing is left or somebody canceled it; rows applied by an earlier try stay applied."""
+    step_by_step(import_id, "running", ContactImport.apply_batch)

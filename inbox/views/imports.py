@@ -12,14 +12,15 @@ from flask import Blueprint, Response, abort, request, url_for
 from inbox import sheet
 from inbox.forms.contacts import UploadForm
 from inbox.models import ContactImport, ImportRow, Refused, db, transaction
-from inbox.models.contact_import import FIELDS, PROBLEMS
+from inbox.models.importing.columns import FIELD, FIELDS
+from inbox.models.importing.row import PROBLEMS
 from inbox.permissions import Permission
 from inbox.views.access import member, requires
 from inbox.views.hypermedia import fragment, go, is_fragment, page
 
 bp = Blueprint("imports", __name__)
 SHOWN = 100
-COLUMNS = {"": "Ignore", **FIELDS, "full_name": "Full name"}
+COLUMNS = {"": "Ignore", **FIELDS, "full_name": "Full name", FIELD: "Custom field of this name"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
@@ -76,10 +77,16 @@ def progress(found: str) -> Response:
 @bp.post("/contacts/imports/<found>/reading")
 @requires(Permission.CONTACTS_IMPORT)
 def read(found: str) -> Response:
-    """Read the file in the encoding a person chose."""
+    """Read the file in the encoding, or the sheet of it, that a person chose."""
     row = _import_or_404(found)
-    with transaction():
-        row.read_again(request.form.get("encoding", ""), by=member())
+    try:
+        with transaction():
+            row.read_again(request.form.get("encoding", ""), request.form.get("part", 0, int), by=member())
+    except Refused as refused:
+        if refused.field not in ("file", "encoding"):
+            raise
+        db.session.refresh(row)
+        return page("imports/show.html", 422, **_context(row), problem=refused.sentence)
     return go(url_for("imports.show", found=row.public_id))
 
 
@@ -119,6 +126,16 @@ def cancel(found: str) -> Response:
     return go(url_for("imports.show", found=row.public_id))
 
 
+@bp.post("/contacts/imports/<found>/undoing")
+@requires(Permission.CONTACTS_IMPORT)
+def undo(found: str) -> Response:
+    """Put the contacts back as they were before."""
+    row = _import_or_404(found)
+    with transaction():
+        row.undo(by=member())
+    return go(url_for("imports.show", found=row.public_id))
+
+
 @bp.get("/contacts/imports/<found>/problems.csv")
 @requires(Permission.CONTACTS_IMPORT)
 def problems(found: str) -> Response:
@@ -126,10 +143,14 @@ def problems(found: str) -> Response:
     row = _import_or_404(found)
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["Row", *FIELDS.values(), "Problem"])
-    for verdict in row.rows_with(PROBLEMS, limit=sheet.MAX_ROWS + 1):
-        values = {**verdict.values, "phone": verdict.values.get("raw_phone", "")}
-        writer.writerow([verdict.number, *(harmless(str(values.get(name) or "")) for name in FIELDS), harmless(verdict.problem)])
+    rejected = row.rows_with(PROBLEMS, limit=sheet.MAX_ROWS + 1)
+    own = sorted({name for verdict in rejected for name in verdict.values.get("fields") or {}})
+    writer.writerow(["Row", *FIELDS.values(), *map(harmless, own), "Problem"])
+    for verdict in rejected:
+        kept = verdict.values.get("fields") or {}
+        values = {**verdict.values, "phone": verdict.values.get("raw_phone", ""), "opt_in": verdict.values.get("raw_opt_in", "")}
+        cells = [*(values.get(name) for name in FIELDS), *(kept.get(name) for name in own), verdict.problem]
+        writer.writerow([verdict.number, *(harmless(str(cell or "")) for cell in cells)])
     headers = {"Content-Disposition": 'attachment; filename="import-problems.csv"'}
     return Response(b"\xef\xbb\xbf" + out.getvalue().encode(), content_type="text/csv; charset=utf-8", headers=headers)
 
@@ -147,9 +168,12 @@ def _import_or_404(public_id: str) -> ContactImport:
 def _context(row: ContactImport, mapping: dict[str, Any] | None = None) -> dict[str, Any]:
     verdicts: list[ImportRow] = []
     effect = request.args.get("effect", "")
-    if row.state not in ("mapping", "checking", "failed"):
+    if row.state not in ("mapping", "failed") and not row.moving:
         verdicts = row.rows_with([effect] if effect else PROBLEMS, limit=SHOWN)
         if not verdicts and not effect:
             effect = "all"
             verdicts = row.rows_with(("create", "update", "unchanged"), limit=SHOWN)
-    return {"found": row, "mapping": mapping or row.mapping, "columns": COLUMNS, "encodings": sheet.ENCODINGS, "verdicts": verdicts, "effect": effect, "problems": PROBLEMS}
+    return {
+        "found": row, "mapping": mapping or row.mapping, "columns": COLUMNS, "encodings": sheet.ENCODINGS, "verdicts": verdicts, "effect": effect, "problems": PROBLEMS,
+        "left": row.left() if row.counts.get("undo_left") else [],
+    }

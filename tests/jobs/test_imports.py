@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from flask import g
 
 from inbox import sheet
 from inbox.models import Contact, ContactImport, ImportRow, Member, Refused, db, transaction
-from inbox.models import contact_import as module
-from inbox.models.contact_import import Checker, guess_columns, match_columns, normalized
+from inbox.models.importing import applying, contact_import
+from inbox.models.importing.cells import normalized
+from inbox.models.importing.checking import Checker
+from inbox.models.importing.columns import guess_columns, match_columns
 from inbox.views.imports import harmless
 from jobs.check_import import check_import
 from jobs.run_import import run_import
@@ -24,34 +26,61 @@ from tests.conftest import Bell
 from tests.world import World
 
 FILES = Path(__file__).parents[1] / "data" / "contacts"
-EXPECTED = sorted(FILES.glob("*.expected.json"))
-ODD = [path for path in sorted(FILES.glob("3*.csv")) if not path.name.startswith("35")]
+EXPECTED = sorted(FILES.glob("*.expected.json*"))
+ODD = {
+    "30_empty.csv": "The file is empty.", "31_bom_only.csv": "The file is empty.", "32_header_only.csv": "no contacts below it", "33_binary_renamed.csv": "not look like a table",
+    "34_xlsx_magic_renamed.csv": "damaged", "37_html_saved_as_csv.csv": "a web page", "39_10000_columns.csv": "more than 200 columns",
+}
+
+
+def read(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
 @pytest.mark.parametrize("path", EXPECTED, ids=lambda path: path.name[:30])
 def test_DATA_1_every_number_that_must_be_found_is_found(path: Path) -> None:
-    expected = json.loads(path.read_text())
-    data = path.with_name(path.name.removesuffix(".expected.json")).read_bytes()
+    """Encoding, delimiter, header, the number of rows, every number, and which row repeats which."""
+    expected = json.loads(read(path))
+    data = read(path.with_name(path.name.replace(".expected.json", "")))
     found = sheet.look(data)
     assert found.delimiter == expected["delimiter"]
     width = max(map(len, found.first))
     columns = match_columns(found.first[0], width) if expected["has_header"] else guess_columns(found.first, width)
     rows = list(sheet.rows(data, found.encoding, found.delimiter))[int(expected["has_header"]):]
+    assert expected["rows"] <= len(rows) <= expected["rows"] + 1, "one broken record at the end may be a row of its own"
     checker = Checker(1, expected["default_region"], columns, False, {})
-    wrong = [
-        (row["row"], row["phone_raw"], checker._values(rows[row["row"] - 1]).get("phone"), row["e164"])
-        for row in expected["expected"]
-        if row["level"] in ("must", "should") and checker._values(rows[row["row"] - 1]).get("phone") != row["e164"]
-    ]
+    wrong, firsts = [], {}
+    for row in expected["expected"]:
+        if row["level"] not in ("must", "should"):
+            continue
+        values = checker._values(rows[row["row"] - 1])
+        if values.get("phone") != row["e164"]:
+            wrong.append((row["row"], row["phone_raw"], values.get("phone"), row["e164"]))
+        elif row["e164"] is None and not checker._fault(values):
+            wrong.append((row["row"], row["phone_raw"], "no fault found"))
+        elif row["e164"] and firsts.setdefault(row["e164"], row.get("dup_of_row") or row["row"]) != (row.get("dup_of_row") or row["row"]):
+            wrong.append((row["row"], "a duplicate of another row"))
     assert not wrong
 
 
-@pytest.mark.parametrize("path", ODD, ids=lambda path: path.name[:30])
-def test_what_is_no_address_book_is_one_sentence(world: World, client: Any, path: Path) -> None:
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_no_address_book_is_one_sentence(world: World, client: Any, name: str) -> None:
     client.sign_in(world.dana)
-    answer = client.post("/contacts/imports", data={"csrf_token": client.csrf(), "file": (io.BytesIO(path.read_bytes()), path.name)})
-    assert answer.status_code == 422 and 'class="err"' in answer.text
+    answer = client.post("/contacts/imports", data={"csrf_token": client.csrf(), "file": (io.BytesIO((FILES / name).read_bytes()), name)})
+    assert answer.status_code == 422 and 'class="err"' in answer.text and ODD[name] in answer.text
     assert db.session.scalar(sa.select(sa.func.count(ContactImport.id))) == 0
+
+
+def test_tables_that_are_barely_one_are_read() -> None:
+    first = {name: sheet.look((FILES / name).read_bytes()).first for name in ("35_duplicate_headers.csv", "36_single_column_phones.csv", "40_mixed_utf8_latin1.csv")}
+    assert match_columns(first["35_duplicate_headers.csv"][0], 4) == ["phone", "", "full_name", ""]
+    assert first["36_single_column_phones.csv"][0] == ["+12125550100"] and guess_columns(first["36_single_column_phones.csv"], 1) == ["phone"]
+    assert [row[0] for row in first["40_mixed_utf8_latin1.csv"]] == ["Name", "Zoë", "Zoë"]
+    assert sheet.look("name,email\nJöhn Döe,j@example.com\n".encode("cp1252")).first[1][0] == "Jöhn Döe"
+    with pytest.raises(sheet.NotATable, match="too long for a table"):
+        sheet.look(b"Name,Phone\n" + b"a" * 1_000_000)
+    with pytest.raises(sheet.NotATable, match="larger than 20 MB"):
+        sheet.look(b"a" * (sheet.MAX_BYTES + 1))
 
 
 def upload(world: World, text: str, by: Member | None = None) -> ContactImport:
@@ -107,13 +136,13 @@ def test_DATA_1_a_dry_run_says_what_will_happen_and_the_run_does_it(world: World
         cy = Contact.at(world.harbor.id, "+12125550103")
     before = db.session.scalar(sa.select(sa.func.count(Contact.id)))
     found = checked(upload(world, text), world)
-    assert verdicts(found) == [("create", "set"), ("unchanged", ""), ("update", "set"), ("duplicate", ""), ("invalid", ""), ("conflict", ""), ("invalid", "")]
+    assert verdicts(found) == [("create", "set"), ("unchanged", ""), ("update", "set"), ("duplicate", ""), ("invalid", ""), ("conflict", "unknown"), ("invalid", "")]
     assert db.session.scalar(sa.select(sa.func.count(Contact.id))) == before and cy.owner_id is None, "a dry run changes nothing"
     finished(found, world)
     ana = db.session.scalars(sa.select(Contact).where(Contact.phone == "+12125550101")).one()
     assert (ana.name, ana.email, ana.owner_id) == ("Ana Silva", "ana@example.org", world.maya.id)
     assert (cy.name, cy.owner_id, cy.external_id) == ("Cy Young", world.theo.id, "C3")
-    assert found.counts == {"create": 1, "update": 1, "unchanged": 1, "duplicate": 1, "invalid": 2, "conflict": 1, "owner_set": 2}
+    assert found.counts == {"create": 1, "update": 1, "unchanged": 1, "duplicate": 1, "invalid": 2, "conflict": 1, "owner_set": 2, "owner_unknown": 1}
     assert db.session.scalar(sa.select(sa.func.count(Contact.id))) == before + 1
     again = checked(upload(world, text), world)
     assert verdicts(again)[:3] == [("unchanged", "")] * 3
@@ -136,16 +165,16 @@ def test_members_of_other_accounts_own_nothing_here(world: World, bell: Bell) ->
     with transaction():
         db.session.get_one(Member, world.nina.id).user_id = "N77"
     found = checked(upload(world, "Mobile,UserID\n2125550101,N77\n"), world)
-    assert verdicts(found) == [("conflict", "")]
+    assert verdicts(found) == [("conflict", "unknown")]
 
 
 def test_a_killed_run_goes_on_and_applies_every_row_once(world: World, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BATCH", 10)
+    monkeypatch.setattr(contact_import, "BATCH", 10)
     text = "First name,Mobile\n" + "".join(f"P{i},+1212555{i:04d}\n" for i in range(200, 255))
     found = checked(upload(world, text), world)
     with transaction():
         found.run(by=world.dana)
-    apply, calls = module._Batch.apply, []
+    apply, calls = applying.Batch.apply, []
 
     def dying(batch: Any) -> None:
         apply(batch)
@@ -153,7 +182,7 @@ def test_a_killed_run_goes_on_and_applies_every_row_once(world: World, bell: Bel
         if len(calls) in (2, 4):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module._Batch, "apply", dying)
+    monkeypatch.setattr(applying.Batch, "apply", dying)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             run_import(found.id)
@@ -169,17 +198,6 @@ def test_a_contact_that_texts_during_the_import_is_met_not_doubled(world: World,
     finished(found, world)
     assert found.counts == {"update": 1}
     assert db.session.scalars(sa.select(Contact.name).where(Contact.phone == "+12125550101")).all() == ["Ana"]
-
-
-@pytest.mark.slow
-@pytest.mark.one_database
-def test_twenty_thousand_rows_take_less_than_a_minute(world: World, bell: Bell) -> None:
-    head = "First name,Last name,Mobile,UserID\n"
-    text = head + "".join(f"First{i},Last{i},+1{212 + i // 10000}5{i % 10000 // 1000}{i % 1000:03d}00,{world.maya.user_id}\n" for i in range(20_000))
-    began = time.monotonic()
-    found = finished(checked(upload(world, text), world), world)
-    assert found.counts["create"] + found.counts.get("invalid", 0) + found.counts.get("duplicate", 0) == 20_000
-    assert time.monotonic() - began < 60
 
 
 def test_S86_cells_that_would_run_in_a_spreadsheet_are_text(world: World, client: Any, bell: Bell) -> None:
