@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import phonenumbers
 from phonenumbers import PhoneNumberFormat, ValidationResult
@@ -21,12 +21,17 @@ _MAX_NUMBER = 64
 # A spreadsheet that turned a number into 4.47E+11 has lost digits: refuse rather than guess.
 _SCIENTIFIC = re.compile(r"^\s*[+-]?\d+([.,]\d+)?[eE][+-]?\d+\s*$")
 _E164 = re.compile(r"^\+[1-9]\d{1,14}$")
+# North American numbers, most of what comes here, need no parser: ten digits are always a possible number.
+_AMERICAN = re.compile(r"(\+1|1)?[ ().-]{0,3}([2-9][0-9]{2})[ ().-]{0,3}([0-9]{3})[ .-]{0,3}([0-9]{4})")
 
 
 def normalize(text: str, region: str = "US") -> str | None:
     """The E.164 form of what a person or a carrier wrote, or None when it can't be a full phone number."""
     if not text or len(text) > _MAX_NUMBER or _SCIENTIFIC.match(text):
         return None
+    plain = _AMERICAN.fullmatch(text)
+    if plain and (plain[1] == "+1" or region in ("US", "CA")):
+        return f"+1{plain[2]}{plain[3]}{plain[4]}"
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
@@ -47,8 +52,17 @@ def _parsed(e164: str) -> phonenumbers.PhoneNumber | None:
         return None
 
 
+@lru_cache(maxsize=1)
+def _american_lines() -> re.Pattern[str]:
+    """The ordinary numbers of the United States, as the library's own table has them."""
+    table: Any = phonenumbers.PhoneMetadata.metadata_for_region("US")
+    return re.compile(f"(?=(?:{table.general_desc.national_number_pattern})$)(?:{table.fixed_line.national_number_pattern})")
+
+
 def valid(e164: str) -> bool:
     """Whether the number is in a range somebody has been assigned; only a reason to warn, never to refuse."""
+    if e164.startswith("+1") and _american_lines().fullmatch(e164, 2):
+        return True
     number = _parsed(e164)
     return number is not None and phonenumbers.is_valid_number(number)
 

@@ -7,7 +7,7 @@ from flask_wtf.file import FileField
 from wtforms import SelectField, StringField
 from wtforms.validators import Length, Optional, Regexp
 
-from inbox.models.contact_import import EMAIL
+from inbox.models.importing.cells import EMAIL
 
 
 class ContactForm(FlaskForm):
@@ -22,7 +22,13 @@ class ContactForm(FlaskForm):
     owner = SelectField("Contact owner", validate_choice=False)
 
 
+class NewContactForm(ContactForm):
+    """The same with a number."""
+
+    phone = StringField("Mobile number", validators=[Length(max=40, message="Use at most 40 characters.")])
+
+
 class UploadForm(FlaskForm):
     """One file."""
 
-    file = FileField("CSV file")
+    file = FileField("File")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from inbox.models.carrier import insert_or_ignore
 from inbox.models.event import Event
 from inbox.models.member import Member, initials
 from inbox.models.rights import Denied, attend
+from inbox.models.search.index import put_contact
 from inbox.permissions import Permission
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 HUES = ("blue", "teal", "green", "lime", "amber", "orange", "red", "pink", "violet")
 WITHHELD = "withheld"  # in place of the number of callers who hide it: they share one contact, and one conversation per inbox, which nothing can be sent to
+
+BLOCKED = sa.text("blocked_at IS NOT NULL")
 
 
 class Contact(Model):
@@ -38,34 +42,64 @@ class Contact(Model):
     external_id: Mapped[str | None] = mapped_column(sa.String(80))
     owner_id: Mapped[int | None] = mapped_column(sa.ForeignKey("member.id"), index=True)
     fields: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
+    merged_into_id: Mapped[int | None] = mapped_column(sa.ForeignKey("contact.id"), index=True)  # the same person: this row only keeps its number, and leads there
     blocked_at: Mapped[datetime | None] = mapped_column(Moment)  # its texts are kept, but reach nobody, and none leaves to it (MSG-1)
     created_at: Mapped[datetime] = now_column()
     owner: Mapped[Member | None] = relationship()
+    also = frozenset[str]()  # an import notes here which numbers and Contact IDs of its rows were merged in
 
     __table_args__ = (
         sa.UniqueConstraint("account_id", "phone"),
         sa.Index("uq_contact_external", "account_id", "external_id", unique=True),
         sa.Index("ix_contact_name", "account_id", "name", "id"),
+        sa.Index("ix_contact_owned", "owner_id", "name", "id"),
+        sa.Index("ix_contact_blocked", "account_id", "name", "id", sqlite_where=BLOCKED, postgresql_where=BLOCKED),
     )
 
     @staticmethod
     def at(account_id: int, phone: str) -> Contact:
-        """The contact with that number, made when new; two at once make one."""
-        db.session.execute(
+        """The contact with that number, made when new; two at once make one. Where two are one person by now, the one that stands for both."""
+        made = db.session.execute(
             insert_or_ignore()(Contact)
             .values(
                 account_id=account_id, phone=phone, name=phones.display(phone), public_id=public_id(), first_name="", last_name="", fields={},
                 created_at=clock.now(),
             )
             .on_conflict_do_nothing(index_elements=["account_id", "phone"])
-        )
-        return db.session.scalars(sa.select(Contact).where(Contact.account_id == account_id, Contact.phone == phone)).one()
+            .returning(Contact.id)
+        ).scalar()
+        found = db.session.scalars(sa.select(Contact).where(Contact.account_id == account_id, Contact.phone == phone)).one()
+        if made is not None:
+            put_contact(found)
+        return found.standing()
+
+    def standing(self) -> Contact:
+        """This contact, or the one it was merged into."""
+        return self if self.merged_into_id is None else db.session.get_one(Contact, self.merged_into_id)
+
+    def numbers(self) -> list[str]:
+        """Every number of this person, the main one first."""
+        query = sa.select(Contact.phone).where(Contact.merged_into_id == self.id, Contact.phone.is_not(None)).order_by(Contact.id)
+        return [number for number in (self.phone, *db.session.scalars(query)) if number]
+
+    @staticmethod
+    def same_person(account_id: int, phone: str | None) -> list[str]:
+        """The other numbers of whoever has this one; hardly anybody has any."""
+        one, other = sa.orm.aliased(Contact), sa.orm.aliased(Contact)
+        stands = sa.func.coalesce(one.merged_into_id, one.id)
+        here = (one.account_id == account_id, one.phone == phone, other.phone.is_not(None), other.id != one.id)
+        main = sa.select(other.phone).join_from(one, other, other.id == one.merged_into_id).where(*here)
+        more = sa.select(other.phone).join_from(one, other, other.merged_into_id == stands).where(*here)
+        return [number for number in db.session.scalars(sa.union(main, more)) if number]
 
     def rename(self, first: str, last: str) -> None:
         """Set the name; an unnamed contact shows its number."""
+        stored = self.id is not None  # read first: reading an expired row later would flush the change, and nobody would see it
         self.first_name, self.last_name = one_line(first)[:80], one_line(last)[:80]
         full = f"{self.first_name} {self.last_name}".strip()
         self.name = full or (phones.display(self.phone) if self.phone else (self.email or "Unknown"))
+        if stored and db.session.is_modified(self):
+            put_contact(self)
 
     @property
     def named(self) -> bool:
@@ -101,16 +135,50 @@ class Contact(Model):
         )
         return True
 
-    def edit(self, *, by: Member, first: str, last: str, email: str | None, owner: Member | None) -> None:
+    @staticmethod
+    def create(*, by: Member, first: str, last: str, phone: str, email: str | None, owner: Member | None, fields: Mapping[str, str] | None = None) -> Contact:
+        """A contact somebody typed in; Refused when the number is none, or somebody's already."""
         by.require(Permission.CONTACTS_EDIT)
-        if (owner.id if owner else None) != self.owner_id:
-            by.require(Permission.CONTACTS_OWN)
-            if db.session.scalar(Contact.visible_to(by, Permission.CONTACTS_OWN).where(Contact.id == self.id)) is None:
-                raise Denied("Your role allows to set the owner only for contacts of other teams.")
-        self.give_to(owner, by=by)  # first: it waits for the owner, and a refusal leaves the rest as it was
-        self.rename(first, last)
-        self.email = email or None
+        if by.teams_with(Permission.CONTACTS_EDIT) is not None:
+            raise Denied("Your role allows to edit contacts only for some teams, and a new contact belongs to none yet.")
+        number = phones.normalize(phone, by.account.country or "US")
+        if number is None:
+            raise Refused("That is not a phone number. Include the area code, for example (415) 555-0134.", field="phone")
+        values = {"account_id": by.account_id, "phone": number, "name": phones.display(number), "public_id": public_id(), "first_name": "", "last_name": "", "fields": {}}
+        made = insert_or_ignore()(Contact).values(created_at=clock.now(), **values).on_conflict_do_nothing(index_elements=["account_id", "phone"]).returning(Contact.id)
+        id = db.session.execute(made).scalar()
+        if id is None:
+            raise Refused("There is a contact with this number already.", field="phone")
+        contact = db.session.get_one(Contact, id)
+        contact._write(by=by, first=first, last=last, email=email, owner=owner, fields=fields)
+        put_contact(contact)
+        Event.record("contact.created", account=by.account_id, by=by, contact=contact.id)
+        return contact
+
+    def edit(self, *, by: Member, first: str, last: str, email: str | None, owner: Member | None, fields: Mapping[str, str] | None = None) -> None:
+        """Change what is known; `fields` by their keys, those left out stay. The address stays for who may not see it."""
+        by.require(Permission.CONTACTS_EDIT)
+        self._write(by=by, first=first, last=last, email=email if by.sees_personal else self.email, owner=owner, fields=fields)
         Event.record("contact.edited", account=self.account_id, by=by, contact=self.id)
+
+    def _write(self, *, by: Member, first: str, last: str, email: str | None, owner: Member | None, fields: Mapping[str, str] | None) -> None:
+        from inbox.models.contact_field import ContactField
+
+        self.entrust_to(owner, by=by)  # first: it waits for the owner, and a refusal leaves the rest as it was
+        if fields:
+            ContactField.put(self, fields)
+        self.email = email or None
+        self.rename(first, last)
+
+    def entrust_to(self, owner: Member | None, *, by: Member) -> bool:
+        """Another owner, or none, by somebody who may set it for this contact; False when nothing changed."""
+        if (owner.id if owner else None) == self.owner_id:
+            return False
+        by.require(Permission.CONTACTS_OWN)
+        scope = Contact.visible_to(by, Permission.CONTACTS_OWN).where(Contact.id == self.id)
+        if db.session.scalar(scope) is None:
+            raise Denied("Your role allows to set the owner only for contacts of other teams.")
+        return self.give_to(owner, by=by)
 
     @property
     def blocked(self) -> bool:
@@ -130,25 +198,21 @@ class Contact(Model):
         if self.blocked == (at is not None):
             return
         self.blocked_at = at
+        if at is not None:
+            from inbox.models.undo import stop_for
+
+            db.session.flush()
+            stop_for(self)
         Event.record(kind, account=self.account_id, by=by, conversation=conversation, contact=self.id)
         if conversation is not None:
             conversation.changed()
 
     @staticmethod
     def search(by: Member, words: str = "", *, after: tuple[str, int] | None = None, limit: int = 40) -> list[Contact]:
-        """Contacts that `by` may see, by name, keyed paging; words match the start of a name, or digits of the number."""
-        query = Contact.visible_to(by).options(sa.orm.joinedload(Contact.owner))
-        words = one_line(words)
-        if words:
-            escaped = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            matches = [sa.func.lower(Contact.name).like(f"%{escaped.lower()}%", escape="\\")]
-            digits = "".join(c for c in words if c.isdigit())
-            if len(digits) >= 3:
-                matches.append(Contact.phone.like(f"%{digits}%"))
-            query = query.where(sa.or_(*matches))
-        if after:
-            query = query.where(sa.tuple_(Contact.name, Contact.id) > sa.tuple_(sa.literal(after[0]), sa.literal(after[1])))
-        return list(db.session.scalars(query.order_by(Contact.name, Contact.id).limit(limit)))
+        """Contacts that `by` may see, by name, keyed paging; each word begins one of the name or the address, or is a part of the number."""
+        from inbox.models.contact_list import ContactFilter, listed
+
+        return listed(by, ContactFilter(words=words), after=after, limit=limit)
 
     @staticmethod
     def visible_to(member: Member, permission: Permission = Permission.CONTACTS_VIEW) -> Any:
@@ -158,7 +222,7 @@ class Contact(Model):
 
         if not member.can(permission):
             return sa.select(Contact).where(sa.false())
-        query, teams = sa.select(Contact).where(Contact.account_id == member.account_id), member.teams_with(permission)
+        query, teams = sa.select(Contact).where(Contact.account_id == member.account_id, Contact.merged_into_id.is_(None)), member.teams_with(permission)
         if teams is None:
             return query
         return query.where(Contact.id.in_(sa.select(Conversation.contact_id).join(Inbox, Inbox.id == Conversation.inbox_id).where(Inbox.team_id.in_(teams))))
