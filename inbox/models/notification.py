@@ -17,8 +17,10 @@ from inbox import background, clock
 from inbox.models import wish
 from inbox.models.base import Model, Moment, db, now_column
 from inbox.models.carrier import insert_or_ignore
+from inbox.models.following import Following
 from inbox.models.member import Member
 from inbox.models.push import PushSubscription
+from inbox.models.tray import TrayItem
 from inbox.models.wish import WAYS, Wishes
 from inbox.permissions import Permission
 
@@ -36,7 +38,7 @@ _OPEN = sa.text("state IN ('waiting','claimed')")
 
 
 class Notice(Model):
-    """Something happened that somebody may want to hear of. `kind`: message, assigned, taken_over, failed; the last three are for `member_id`."""
+    """Something happened that somebody may want to hear of. `kind`: message, or an event of the matrix such as assigned or free, which is for `member_id`."""
 
     __tablename__ = "notice"
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
@@ -47,6 +49,7 @@ class Notice(Model):
     actor_id: Mapped[int | None] = mapped_column(sa.ForeignKey("member.id"))
     created_at: Mapped[datetime] = now_column()
     fanned_at: Mapped[datetime | None] = mapped_column(Moment)
+    count: Mapped[int | None] = mapped_column()  # of conversations that were changed at once, of which this one is the newest; empty for one alone
     conversation: Mapped[Conversation] = relationship()
     message: Mapped[Message | None] = relationship(lazy="raise")
     actor: Mapped[Member | None] = relationship(foreign_keys=actor_id, lazy="raise")
@@ -54,7 +57,9 @@ class Notice(Model):
     __table_args__ = (sa.Index("ix_notice_new", "created_at", sqlite_where=_NEW, postgresql_where=_NEW),)
 
     @staticmethod
-    def give(kind: str, conversation: Conversation, *, message: Message | None = None, to: Member | int | None = None, by: Member | None = None) -> None:
+    def give(
+        kind: str, conversation: Conversation, *, message: Message | None = None, to: Member | int | None = None, by: Member | None = None, count: int | None = None
+    ) -> None:
         """Note it in the transaction in which it happens, and ring after the commit; nothing for the one who did it, and nothing when nobody could want it."""
         member_id = to if isinstance(to, int) or to is None else to.id
         if (by is not None and by.id == member_id) or (kind != "message" and member_id is None):
@@ -63,7 +68,7 @@ class Notice(Model):
             return
         notice = Notice(
             account_id=conversation.account_id, conversation_id=conversation.id, kind=kind, message_id=message.id if message else None, member_id=member_id,
-            actor_id=by.id if by else None,
+            actor_id=by.id if by else None, count=count,
         ).save()
         background.enqueue("notify_members", notice.id)
 
@@ -78,12 +83,15 @@ class Notice(Model):
             return
         members = self._candidates()
         wishes, pushed = Wishes.of_all([m.id for m in members]), PushSubscription.holders([m.id for m in members])
+        followers = {m.id for m in Following.of(self.conversation)} if self.kind == "message" else set()
+        TrayItem.take(self, {m.id: event for m in members for event in [self._wanted(m, "app", wishes[m.id], followers)] if event})
         told = [
             (m.id, event, way)
             for m in members
-            for event in [self.event_for(m)]
             for way in WAYS
-            if (way == "mail" or m.id in pushed) and wishes[m.id].wants(event, way, self.conversation.inbox_id)
+            if way == "mail" or m.id in pushed
+            for event in [self._wanted(m, way, wishes[m.id], followers)]
+            if event
         ]
         rows = [
             {
@@ -97,6 +105,11 @@ class Notice(Model):
         for member_id, _, way in told:
             if way == "push":
                 background.enqueue("deliver_notifications", member_id, way, on="mail")
+
+    def _wanted(self, member: Member, way: str, wishes: Wishes, followers: set[int]) -> str:
+        """As what the member wants to hear of it by that way; empty when they do not. Following adds to what a text is to them anyway."""
+        events = (self.event_for(member), "followed") if member.id in followers else (self.event_for(member),)
+        return next((event for event in events if wishes.wants(event, way, self.conversation.inbox_id)), "")
 
     def event_for(self, member: Member) -> str:
         """What it is to that member, as the matrix names it: a new text depends on whose the conversation is now."""
@@ -236,6 +249,7 @@ class Notification(Model):
         """Rows are kept for a month, to see why somebody was or was not told."""
         before = clock.now() - KEPT
         db.session.execute(sa.delete(Notification).where(Notification.ended_at < before))
+        TrayItem.forget_old()
         told = sa.exists().where(Notification.notice_id == Notice.id)
         db.session.execute(sa.delete(Notice).where(Notice.created_at < before, Notice.fanned_at.is_not(None), ~told).execution_options(synchronize_session=False))
 

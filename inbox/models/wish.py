@@ -25,12 +25,24 @@ EVENTS = {
     "others": ("New text for a teammate", "In a conversation assigned to someone else"),
     "assigned": ("Assigned to me", "Someone hands a conversation to me"),
     "taken_over": ("Taken over from me", "A teammate goes on with my reply"),
+    "back": ("Back from a snooze", "A conversation I snoozed is open again"),
     "failed": ("My text did not arrive", "The carrier could not deliver it"),
+    "scheduled": ("My scheduled text", "It was dropped, or could not leave"),
+    "mentioned": ("Mentioned", "A teammate names me in a note, or asks me for help"),
+    "followed": ("News where I follow", "A text or a note in a conversation I follow"),
+    "free": ("Free to reply", "A conversation I asked to be told of when nobody replies there any more"),
+    "registration": ("Carrier registration", "The carriers decide about a registration I may manage"),
+    "import": ("Import finished", "A file of contacts I imported is through"),
 }
-WAYS = {"mail": "E-mail", "push": "Browser push"}
-Cell = tuple[str, str]  # an event and a way
-CELLS: tuple[Cell, ...] = tuple((event, way) for event in EVENTS for way in WAYS)
+WAYS = {"mail": "E-mail", "push": "Browser push"}  # what leaves, and what the owner can forbid
+PLACES = {"app": "In the tray", **WAYS}
+SOME = {  # texts stand in the lists themselves; a mail comes too late for what is free; a registration has its own mail
+    "mine": ("mail", "push"), "unassigned": ("mail", "push"), "others": ("mail", "push"), "free": ("app", "push"), "registration": ("app",), "import": ("app",),
+}
+Cell = tuple[str, str]  # an event and a place
+CELLS: tuple[Cell, ...] = tuple((event, place) for event in EVENTS for place in SOME.get(event, PLACES))
 DEFAULT: frozenset[Cell] = frozenset(cell for cell in CELLS if cell[0] != "others")
+SCOPES = {"off": "Never", "mine": "For new texts in conversations assigned to me", "inbox": "For every new text in my inboxes"}  # of the sound
 
 
 class NotAllowed(Refused):
@@ -46,6 +58,8 @@ class NotificationSetting(Base):
     member_id: Mapped[int] = mapped_column(sa.ForeignKey("member.id"), primary_key=True)
     allowed: Mapped[bool] = mapped_column(default=True)
     previews: Mapped[bool] = mapped_column(default=False)  # whether a push may hold words of the text
+    sound: Mapped[str] = mapped_column(sa.String(5), default="off", server_default="off")  # which new texts are heard in an open page
+    volume: Mapped[int] = mapped_column(sa.SmallInteger, default=60, server_default="60")  # per cent
 
 
 class NotificationWish(Model):
@@ -77,12 +91,15 @@ class Wishes:
     member_id: int
     allowed: bool = True
     previews: bool = False
+    sound: str = "off"
+    volume: int = 60
     general: frozenset[Cell] = DEFAULT
     own: dict[int, frozenset[Cell]] = field(default_factory=dict)  # inbox id -> its own ticks
 
-    def wants(self, event: str, way: str, inbox_id: int) -> bool:
-        """Effective: allowed by the owner AND wanted by the member."""
-        return self.allowed and (event, way) in self.own.get(inbox_id, self.general)
+    def wants(self, event: str, way: str, inbox_id: int | None) -> bool:
+        """Effective: allowed by the owner AND wanted by the member; the tray is a page of the product, which the owner does not forbid."""
+        cells = self.general if inbox_id is None else self.own.get(inbox_id, self.general)
+        return (self.allowed or way == "app") and (event, way) in cells
 
     def anything(self, way: str) -> bool:
         """Whether this way is used for anything at all."""
@@ -96,12 +113,15 @@ class Wishes:
     def of_all(member_ids: Collection[int]) -> dict[int, Wishes]:
         """The wishes of many, in two queries."""
         found = {id: Wishes(id) for id in member_ids}
-        settings = sa.select(NotificationSetting.member_id, NotificationSetting.allowed, NotificationSetting.previews)
-        for id, allowed, previews in db.session.execute(settings.where(NotificationSetting.member_id.in_(found))):
-            found[id].allowed, found[id].previews = allowed, previews
+        row = NotificationSetting
+        settings = sa.select(row.member_id, row.allowed, row.previews, row.sound, row.volume)
+        for id, allowed, previews, sound, volume in db.session.execute(settings.where(row.member_id.in_(found))):
+            wishes = found[id]
+            wishes.allowed, wishes.previews, wishes.sound, wishes.volume = allowed, previews, sound, volume
         ticks: dict[tuple[int, int | None], set[Cell]] = {}
-        wishes = sa.select(NotificationWish.member_id, NotificationWish.inbox_id, NotificationWish.event, NotificationWish.way, NotificationWish.wanted)
-        for id, inbox_id, event, way, wanted in db.session.execute(wishes.where(NotificationWish.member_id.in_(found))):
+        tick = NotificationWish
+        chosen = sa.select(tick.member_id, tick.inbox_id, tick.event, tick.way, tick.wanted).where(tick.member_id.in_(found))
+        for id, inbox_id, event, way, wanted in db.session.execute(chosen):
             cells = ticks.setdefault((id, inbox_id), set())
             if wanted:
                 cells.add((event, way))
@@ -148,7 +168,7 @@ def choose(member: Member, general: Iterable[Cell], own: dict[Inbox, frozenset[C
     """Replace the member's wishes (W20); NotAllowed when something is wanted although the owner does not allow notifications."""
     general = frozenset(general) & frozenset(CELLS)
     setting = _setting(member)
-    if not setting.allowed and (general or any(own.values())):
+    if not setting.allowed and any(way in WAYS for cells in (general, *own.values()) for _, way in cells):
         raise NotAllowed(refusal(member))
     if any(inbox.id not in member.inbox_ids for inbox in own):
         raise Refused("Choose inboxes from the list.")
@@ -166,6 +186,17 @@ def choose(member: Member, general: Iterable[Cell], own: dict[Inbox, frozenset[C
     Event.record(
         "notification.changed", account=member.account_id, by=by, member=member.id, name=member.name, before=_words(before.general), after=_words(general), inboxes=sorted(after)
     )
+
+
+def choose_sound(member: Member, scope: str, volume: int) -> None:
+    """Which new texts are heard in the member's open pages, and how loud, in per cent; Refused for what there is not."""
+    if scope not in SCOPES:
+        raise Refused("Choose when the sound is played.", field="sound")
+    if not 0 <= volume <= 100:
+        raise Refused("Choose a volume between 0 and 100.", field="volume")
+    setting = _setting(member)
+    setting.sound, setting.volume = scope, volume
+    db.session.flush()
 
 
 def turn_off(member: Member, way: str) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, abort, current_app, flash, g, jsonify, redirect, request, session, url_for
 
-from inbox import STATIC, background, unsubscribing, webpush
+from inbox import assets, background, unsubscribing, webpush
 from inbox.extensions import csrf, limiter
 from inbox.models import Inbox, Member, PushKey, PushSubscription, Refused, db, transaction
 from inbox.models import wish as wishing
-from inbox.models.wish import CELLS, EVENTS, WAYS, Cell, Wishes
+from inbox.models.wish import CELLS, EVENTS, PLACES, SCOPES, WAYS, Cell, Wishes
 from inbox.views.access import member, public, signed_in
 from inbox.views.hypermedia import page
 
@@ -38,10 +39,25 @@ def update() -> Any:
             wishing.choose(who, general, own, previews=previews, by=who)
     except Refused as error:
         db.session.rollback()
-        asked = Wishes(who.id, allowed=Wishes.of(who).allowed, previews=previews, general=general, own={inbox.id: cells for inbox, cells in own.items()})
+        asked = replace(Wishes.of(who), previews=previews, general=general, own={inbox.id: cells for inbox, cells in own.items()})
         return _show(asked, error.status, sentence=error.sentence)
     flash("Saved.")
     return redirect(url_for("notifications.edit"), 303)
+
+
+@bp.post("/settings/notifications/sound")
+@signed_in
+def sound() -> Any:
+    """Choose which new texts are heard in one's open pages, and how loud."""
+    who, volume = member(), request.form.get("volume", "")
+    try:
+        with transaction():
+            wishing.choose_sound(who, request.form.get("sound", ""), int(volume) if volume.isascii() and volume.isdigit() and len(volume) < 4 else -1)
+    except Refused as error:
+        db.session.rollback()
+        return _show(Wishes.of(who), error.status, sentence=error.sentence)
+    flash("Saved.")
+    return redirect(url_for("notifications.edit", _anchor="sound"), 303)
 
 
 @bp.post("/settings/notifications/tests")
@@ -143,7 +159,7 @@ def _meant(token: str) -> tuple[Member, str]:
 @public
 def worker() -> Response:
     """The service worker that shows pushes, at an address whose scope is the whole product."""
-    return Response((STATIC / "sw.js").read_bytes(), mimetype="text/javascript", headers={"Service-Worker-Allowed": "/"})
+    return Response(assets.worker(), mimetype="text/javascript", headers={"Service-Worker-Allowed": "/"})
 
 
 def _ticked(prefix: str) -> frozenset[Cell]:
@@ -154,6 +170,6 @@ def _show(wishes: Wishes, status: int = 200, *, sentence: str = "") -> Response:
     who = member()
     why = "" if wishes.allowed else wishing.refusal(who)
     return page(
-        "notifications/edit.html", status, wishes=wishes, why=why, sentence="" if sentence == why else sentence, inboxes=Inbox.visible_to(who), events=EVENTS, ways=WAYS,
-        browsers=PushSubscription.of(who), here=g.login_session.id, no_server=not current_app.config["MAIL_SERVER"],
+        "notifications/edit.html", status, wishes=wishes, why=why, sentence="" if sentence == why else sentence, inboxes=Inbox.visible_to(who), events=EVENTS, places=PLACES,
+        possible=CELLS, scopes=SCOPES, browsers=PushSubscription.of(who), here=g.login_session.id, no_server=not current_app.config["MAIL_SERVER"],
     )
