@@ -21,11 +21,13 @@ from werkzeug.serving import make_server
 from inbox import background, clock, config, create_app, realtime, throttle
 from inbox.extensions import db
 from inbox.models import member as member_module
+from inbox.models import profile as profile_module
 from tests import pages
 from tests.world import World
 
 SID, TOKEN = "AC" + "5" * 32, "0123456789abcdef0123456789abcdef"
 member_module._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # the real cost is tested where it matters
+profile_module.UNDO_USUAL = 0  # texts leave at once; tests/models/test_undo.py has what waits
 FERNET = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 
@@ -222,7 +224,7 @@ def _empty(app: Flask, database: str) -> None:
 @pytest.fixture
 def world(app: Flask) -> World:
     """The cast of tests/world.py."""
-    return World(app)
+    return World.again(app)
 
 
 @pytest.fixture

@@ -10,11 +10,14 @@ from flask import Flask
 from inbox import clock
 from inbox.channels.base import Inbound, Media
 from inbox.models import Account, Carrier, Contact, Conversation, Grant, Inbox, Member, Message, Registration, Team, db, transaction
+from inbox.models.base import Model
 from inbox.permissions import Permission
 from inbox.phone import keyword
+from tests.kept import Kept
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
+_kept: dict[Flask, tuple[dict[str, tuple[type[Model], int]], Kept]] = {}
 
 
 class World:
@@ -50,8 +53,35 @@ class World:
             north_team = db.session.query(Team).filter_by(account_id=self.north.id).one()
             self.approve(north_team)
             self.reception = self.inbox(north_team, "CANARY Reception", "+12065550100", self.nina, "blue")
+        self._forget()
+
+    def _forget(self) -> None:
         for who in self.people:
             who.forget_inboxes()
+
+    def keep(self) -> None:
+        """Remember the cast as it is now for `again`, one for each database."""
+        named = {name: (type(value), value.id) for name, value in vars(self).items() if isinstance(value, Model)}
+        _kept[self.app] = (named, Kept())
+
+    @classmethod
+    def again(cls, app: Flask) -> World:
+        """The cast in an empty database: built the first time, put back after that."""
+        if app not in _kept:
+            world = cls(app)
+            world.keep()
+            return world
+        named, kept = _kept[app]
+        kept.put_back()
+        world = cls.__new__(cls)
+        world.app = app
+        loaded = [db.session.scalars(db.select(model)).all() for model in {model for model, _ in named.values()}]
+        assert loaded
+        for name, (model, id) in named.items():
+            setattr(world, name, db.session.get_one(model, id))
+        db.session.commit()
+        world._forget()
+        return world
 
     @property
     def people(self) -> list[Member]:

@@ -24,6 +24,7 @@ from tests.access.test_matrix import address, routes, samples
 P = Permission
 DECIDED = {  # by the model, by what the form asks for: the route lets readers in, and the form of the walk asks for these
     "assignments.edit": P.CONVERSATIONS_TAKE, "assignments.update": P.CONVERSATIONS_TAKE, "drafts.create": P.CONVERSATIONS_REPLY,
+    "insertions.keep": P.CONVERSATIONS_REPLY, "insertions.create": P.CONVERSATIONS_REPLY, "readings.create": P.CONVERSATIONS_REPLY,
 }
 
 
@@ -212,7 +213,8 @@ def test_PERM_6_a_row_needs_the_role_for_its_team_and_the_seat_and_the_inbox(app
         registration = world.front.registration
         registration.provider_state = ""
     sample["registration"] = (registration.public_id, "")
-    rows = [(r, m) for r, m in routes(app) if ROWED & set(r.arguments) and "carrier" not in r.arguments and isinstance(app.view_functions[r.endpoint].permission, P)]
+    without = ("drafts.copy", "undo.create", "undo.anyway")  # nothing is there to go on with or to take back: 404 for everybody; tests/screens and tests/views have them
+    rows = [(r, m) for r, m in routes(app) if ROWED & set(r.arguments) and r.endpoint not in without and "carrier" not in r.arguments and isinstance(app.view_functions[r.endpoint].permission, P)]
     assert len(rows) > 25  # carriers belong to no team: they are managed for the whole account
     wrong = []
     for number, (role, held_for, seat, inside) in enumerate(BY_ROW):

@@ -109,7 +109,7 @@ def test_S20_nothing_of_a_hidden_inbox_is_on_any_page(app, world, hidden, name):
         permission = app.view_functions[rule.endpoint].permission
         if permission == PUBLIC or (permission in tuple(P) and not who.can(permission)):
             continue  # the gate has its own walk
-        lists = rule.endpoint in ("conversations.index", "conversations.sync_list", "contacts.index", "compose.contacts", "audit.index", "members.index")
+        lists = rule.endpoint in ("conversations.index", "conversations.sync_list", "contacts.index", "search.index", "compose.contacts", "audit.index", "members.index")
         for ids in (own, {**own, **hidden.ids()}):
             url = app.url_map.bind("localhost").build(rule.endpoint, {a: ids[a] for a in rule.arguments})
             for query in queries if lists and ids is own else [""]:

@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
+from inbox import clock
 from inbox.extensions import db
-from inbox.models import Attachment, ContactImport, Draft, InboxDraft, Invitation, Passkey, Payment, Registration, Replay, Role, transaction
+from inbox.models import (
+    Attachment,
+    Bulk,
+    Contact,
+    ContactField,
+    ContactImport,
+    Draft,
+    Filter,
+    InboxDraft,
+    Invitation,
+    Merging,
+    Passkey,
+    Payment,
+    Registration,
+    Replay,
+    Role,
+    SavedView,
+    ScheduledMessage,
+    Tag,
+    Template,
+    transaction,
+)
 from inbox.models.base import Model
+from inbox.models.bulk_change import Order
+from inbox.models.wording import Wording
 from inbox.permissions import SEATED, Permission
 from inbox.views.access import PUBLIC, SIGNED_IN
 
@@ -44,14 +69,22 @@ def samples(world):
         roles = [Role.create(who.account, name=name, permissions={Permission.CONVERSATIONS_VIEW}, by=who) for who, name in ((world.dana, "Ours"), (world.nina, "CANARY role"))]
         for who in world.people:
             InboxDraft.start(who)
+        saved = [SavedView.keep(box, Filter(needs_reply=True), name, by=who) for who, box, name in ((world.dana, world.front, "Ours"), (world.nina, world.reception, "CANARY view"))]
         passkeys = [Passkey.add(who, credential=f"CANARY-{who.id}", public_key=b"x", sign_count=0, name="CANARY key")[0] for who in (world.dana, world.nina)]
         replays = [Replay(account_id=w.account_id, carrier_id=c.id, member_id=w.id, since=w.created_at, until=w.created_at, state="checked").save() for w, c in ((world.dana, world.carrier), (world.nina, world.north_carrier))]
+        templates = [Template.create(Wording(name, name.lower(), f"{name} text"), by=who, shared=True) for who, name in ((world.dana, "Ours"), (world.nina, "CANARY"))]
+        tags = [Tag.create(name, by=who) for who, name in ((world.dana, "Ours"), (world.nina, "CANARY tag"))]
+        later = [ScheduledMessage.schedule(c, f"{who.name} later CANARY" if who is world.nina else "later", by=who, at=clock.now() + timedelta(days=2), seen=c.last_inbound_id) for who, c in ((world.dana, ours), (world.nina, theirs))]
+        fields = [ContactField.create(name, by=who) for name, who in (("Ours", world.dana), ("CANARY field", world.nina))]
+        merges = [Merging(account_id=w.account_id, conversation_id=c.id, by_id=w.id, undone_at=clock.now()).save() for w, c in ((world.dana, ours), (world.nina, theirs))]
+        alike = Contact.at(world.harbor.id, "+14155550177")
+        bulks = [Bulk.start(Order("read"), by=who, chosen=[c.public_id]) for who, c in ((world.dana, ours), (world.nina, theirs))]
     pair = lambda a, b: (a.public_id, b.public_id)  # noqa: E731
     return {
         "conversation": pair(ours, theirs), "inbox": pair(world.front, world.reception), "message": pair(*messages), "attachment": pair(*attachments), "held": pair(*held),
         "contact": pair(ours.contact, theirs.contact), "member": pair(world.theo, world.nina), "person": pair(world.theo, world.nina), "invitation": pair(*invitations),
         "registration": pair(*registrations), "import_": pair(*imports), "run": pair(*imports), "found": pair(*imports), "contact_import": pair(*imports), "view": ("all", "all"), "step": ("details", "details"), "picture": ("x", "x"), "token": ("x" * 43, "x" * 43),
-        "role": pair(*roles), "carrier": pair(world.carrier, world.north_carrier), "passkey": pair(*passkeys), "payment": pair(*payments), "replay": pair(*replays), "account": pair(world.harbor, world.north), "kind": ("messages", "messages"), "session": (1, 10**6), "row_id": (10**6, 10**6), "version": ("0", "0"), "path": ("x", "x"), "sig": ("x", "x"), "ref": ("x", "x"), "number": (1, 1),
+        "role": pair(*roles), "saved": pair(*saved), "template": pair(*templates), "carrier": pair(world.carrier, world.north_carrier), "passkey": pair(*passkeys), "payment": pair(*payments), "tag": pair(*tags), "field": pair(*fields), "scheduled": pair(*later), "bulk": pair(*bulks), "merging": pair(*merges), "other": pair(alike, theirs.contact), "replay": pair(*replays), "account": pair(world.harbor, world.north), "kind": ("messages", "messages"), "session": (1, 10**6), "row_id": (10**6, 10**6), "version": ("0", "0"), "path": ("x", "x"), "sig": ("x", "x"), "ref": ("x", "x"), "number": (1, 1),
     }
 
 
@@ -98,7 +131,7 @@ def test_PERM_7_every_route_as_every_kind_of_member(app, world, who):
 def test_ACC_1_other_accounts_rows_do_not_exist(app, world, who):
     sample = samples(world)
     client = app.test_client().sign_in(getattr(world, who))
-    ids = {"replay", "payment", "conversation", "inbox", "message", "attachment", "held", "contact", "member", "person", "invitation", "registration", "import_", "run", "found", "contact_import", "role", "carrier", "passkey"}
+    ids = {"field", "scheduled", "saved", "bulk", "tag", "template", "replay", "payment", "conversation", "inbox", "message", "attachment", "held", "contact", "member", "person", "invitation", "registration", "import_", "run", "found", "contact_import", "role", "carrier", "passkey"}
     for rule, method in routes(app):
         permission = app.view_functions[rule.endpoint].permission
         if not ids & set(rule.arguments) or permission == PUBLIC:

@@ -154,6 +154,9 @@ def _house(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
+NO_NETWORK = ("Failed to load resource", "WebSocket", "htmx:ws:error", "An unknown error occurred when fetching the script")  # what a browser says by itself
+
+
 class Person:
     """Somebody at a browser, signed in; collects what the console complains about."""
 
@@ -162,7 +165,7 @@ class Person:
         self.page: Page = context.new_page()
         self.page.set_default_timeout(15000)
         self.complaints: list[str] = []
-        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" and "Failed to load resource" not in m.text and "WebSocket" not in m.text and "htmx:ws:error" not in m.text else None)
+        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" and not any(word in m.text for word in NO_NETWORK) else None)
         self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
         if member is not None:
             context.add_cookies([{"name": "session", "value": house.cookie(member), "url": house.url}])
@@ -200,3 +203,6 @@ def person(browser: Browser) -> Iterator[Callable[..., Person]]:
     for p in people:
         p.context.close()
     assert not complaints, complaints
+
+
+from tests.browser.furnished import furnished  # noqa: E402, F401 - a house of its own for walks over all pages

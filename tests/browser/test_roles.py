@@ -122,9 +122,10 @@ def test_PERM_5_with_the_keyboard_only(house, person):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.matches('td.edit .check')"):
             break
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("ArrowDown")
+    for _ in range(8):  # a group may grow
+        page.keyboard.press("ArrowDown")
+        if page.evaluate("document.activeElement.getAttribute('aria-label')") == "View conversations, Desk lead":
+            break
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "View conversations, Desk lead"
     page.keyboard.press("Space")
     expect(page.locator("#said")).to_contain_text("Reply needs View conversations: unticked too.")

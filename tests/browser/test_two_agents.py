@@ -100,6 +100,31 @@ def test_LOCK_5_take_over_hands_over_the_draft_and_tells_the_other(lived_in, per
     maya.check_accessible()
 
 
+def test_LOCK_1_news_that_comes_late_does_not_reach_the_next_conversation(lived_in, person):
+    (first, _), (second, row) = fresh(lived_in), fresh(lived_in)
+    maya = person(lived_in, lived_in.cast.maya)
+    sockets = []
+
+    def through(ws):
+        ws.connect_to_server()
+        sockets.append(ws)
+
+    maya.page.route_web_socket(re.compile("/live"), through)
+    page = maya.open(f"/i/{lived_in.cast.front.public_id}/unassigned")
+    page.locator(f'.conv-row a[href*="{first}"]').click()
+    expect(state(page)).to_have_attribute("data-state", "mine")
+    late = state(page).evaluate("n => { n = n.cloneNode(true); n.dataset.now = +n.dataset.now + 60000; n.setAttribute('hx-swap-oob', 'true'); [n, ...n.querySelectorAll('[style]')].forEach(each => each.removeAttribute('style')); return n.outerHTML }")
+    page.locator(f'.conv-row a[href*="{second}"]').click()
+    expect(page.locator(f'#conversation[data-id="{second}"]')).to_be_visible()
+    expect(state(page)).to_have_attribute("data-state", "mine")
+    fence = page.locator("#fence").input_value()
+    sockets[-1].send(late + '<input type="hidden" name="fence" id="fence" value="1" hx-swap-oob="true">')
+    sockets[-1].send('<hx-partial hx-target="#live" hx-swap="innerHTML">All has come.</hx-partial>')
+    expect(page.locator("#live")).to_contain_text("All has come.")
+    expect(state(page)).to_have_attribute("data-of", f"c{row}")
+    assert page.locator("#fence").input_value() == fence
+
+
 def quicker(house, **seconds):
     with house.app.app_context(), transaction():
         inbox = db.session.get(Inbox, house.cast.front.id)

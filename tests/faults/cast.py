@@ -46,6 +46,7 @@ def approve(team: Team) -> None:
 def join(account: Account, inbox: Inbox, owner: Member, place: int) -> str:
     email = f"agent{place}@harbor.example"
     member = Member.join(account, email=email, name=f"Agent {place}", password=PASSWORD)
+    member.undo_seconds = 0  # what is tried here is the way out, not the wait before it
     Grant(member_id=member.id, role="agent").save()
     db.session.refresh(member)
     account.seat(member, by=owner)

@@ -41,7 +41,7 @@ def carrier(monkeypatch):
         if failing:
             raise failing.pop(0)
         taken.append(outgoing.text)
-        return Sent(f"SM{len(taken):032x}", Status.QUEUED, 1)
+        return Sent(f"SMf{len(taken):031x}", Status.QUEUED, 1)
 
     monkeypatch.setattr(Twilio, "send", send)
     send.taken, send.failing = taken, failing
@@ -147,12 +147,12 @@ def test_MSG_1_the_rate_is_the_registrations_else_the_usual_one(app):
 def test_MSG_1_a_short_wait_is_waited_and_a_long_one_put_off_without_counting(world, buckets, carrier, bell):
     limit(world, mps=5.0)
     c = world.conversation()
-    first, second = world.reply(c, world.maya, "One"), world.reply(c, world.maya, "x" * 800)
+    first, second = world.reply(c, world.maya, "One"), world.reply(c, world.maya, "x" * 1500)
     third = world.reply(c, world.maya, "Three")
     ids = [Dispatch.of(m).id for m in (first, second, third)]
     for dispatch_id in ids[:2]:
         send_message(dispatch_id)
-    assert carrier.taken == ["One", "x" * 800], "a short wait was waited"
+    assert carrier.taken == ["One", "x" * 1500], "a short wait was waited"
     send_message(ids[2])
     db.session.expire_all()
     row = db.session.get_one(Dispatch, ids[2])

@@ -174,7 +174,7 @@ def test_SEAT_5_losing_the_right_to_reply_gives_back_seat_and_conversations(worl
 
 
 def test_PERM_5_nobody_locks_themselves_out(world):
-    role = lead(world, P.ROLES_MANAGE, P.ROLES_ASSIGN)
+    role = lead(world, P.ROLES_MANAGE, P.ROLES_ASSIGN, P.CONTACTS_PII)  # as every default role has
     hold(world, world.uma, (role.public_id, None))
     with pytest.raises(Refused, match="yourself"), transaction():
         role.change({P.ROLES_VIEW}, by=world.uma, version=0)

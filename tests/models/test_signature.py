@@ -7,6 +7,7 @@ import pytest
 from inbox import signature
 from inbox.models import Denied, Event, Member, SendRefused, db, transaction
 from inbox.models.profile import ending
+from inbox.placeholders import left_over
 from tests.models.helpers import anew
 
 SSTI = ["{{config}}", "{{7*7}}", "${7*7}", "#{7*7}", "<%= 7*7 %>", "{{contact.__class__}}", "{% for x in ().__class__.__base__.__subclasses__() %}{% endfor %}", "{{contact.name}}", "%(name)s", "{name}", "{0.__class__}", "*{7*7}"]
@@ -83,7 +84,11 @@ def test_notes_and_automatic_answers_carry_no_signature(world):
 @pytest.mark.parametrize("text", SSTI)
 def test_S16_a_template_in_a_signature_stays_as_it_is(world, text):
     signs(world, maya=ending(text))
-    assert send(world.conversation(), world.maya).body == f"Sure - {text}"
+    if left_over(text):  # TOOL-1: what looks like a placeholder leaves by no path
+        with pytest.raises(SendRefused, match="is not filled in"):
+            send(world.conversation(), world.maya)
+    else:
+        assert send(world.conversation(), world.maya).body == f"Sure - {text}"
     assert signature.text(text) == (text if not text.startswith("<%") else signature.text(text))
     assert "49" not in signature.html(text)
 

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from inbox.forms.people import ProfileForm
 from inbox.models import Grant, Member, db
 
-DECLARED = {"name", "phone", "text_signature", "email_signature", "time_zone", "language", "theme", "shortcuts"}
+DECLARED = {"name", "phone", "text_signature", "email_signature", "time_zone", "language", "theme", "shortcuts", "undo_seconds"}
 VALID = {
     "name": "Changed Name", "phone": "+14155550155", "text_signature": "Changed", "email_signature": "Changed", "time_zone": "Asia/Tokyo", "language": "ja", "theme": "dark", "shortcuts": "",
+    "undo_seconds": "20",
 }
 LIVE = {"last_seen_at"}  # noting presence is no change
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from statistics import median
-from time import perf_counter
+from time import thread_time
 
 import pytest
 import sqlalchemy as sa
@@ -171,9 +171,9 @@ def test_S42_signing_in_costs_the_same_for_known_unknown_and_ended(app, world, m
             clock.shift(901)
             client = app.test_client()
             token, before = client.csrf(), len(checks)
-            began = perf_counter()
+            began = thread_time()
             answer = client.post("/sign-in", data={"csrf_token": token, "email": email, "password": password})
-            times[email].append(perf_counter() - began)
+            times[email].append(thread_time() - began)
             assert answer.status_code == 422 and len(checks) == before + 1, "one look at a hash, whoever it is"
             bodies.add(re.sub(r"X-CSRFToken.*?}|name=\"csrf_token\" value=\"[^\"]+\"", "", answer.text.replace(email, "")))
     middles = [median(values) for values in times.values()]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import ChoiceLoader, DictLoader
@@ -53,13 +55,25 @@ def build_app(tmp_path: Path, address: str) -> Flask:
     asset = app.jinja_env.globals["asset"]
     app.jinja_env.globals["asset"] = lambda path: asset(path) if (STATIC / path).exists() else f"/static/none/{path}"  # type: ignore[operator]
     app.url_build_error_handlers.append(lambda error, endpoint, values: f"/{endpoint}")
-    with app.app_context():
-        db.create_all()
     return app
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory, carrier_server: Any) -> Path:
+    """A file with every table and no row, to be copied."""
+    folder = tmp_path_factory.mktemp("empty")
+    app = build_app(folder, carrier_server.config["ADDRESS"])
+    with app.app_context():
+        db.create_all()
+        db.session.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        db.session.remove()
+        db.engine.dispose()
+    return folder / "inbox.db"
+
+
 @pytest.fixture
-def app(tmp_path: Path, carrier_server: Any) -> Iterator[Flask]:
+def app(tmp_path: Path, carrier_server: Any, empty_database: Path) -> Iterator[Flask]:
+    shutil.copy(empty_database, tmp_path / "inbox.db")
     app = build_app(tmp_path, carrier_server.config["ADDRESS"])
     with app.app_context():
         yield app

@@ -225,7 +225,7 @@ def test_REG_3_a_reply_can_be_written_while_the_carriers_decide(dana: Browser, p
     where = f"/c/{conversation.public_id}"
     assert f'href="{where}"' in dana.get(path()), "the registration page leads to what came in"
     text = dana.get(where)
-    assert 'data-state="waiting"' in text and "Send when approved" in text and "Send and archive" not in text and 'type="file"' not in text
+    assert 'data-state="waiting"' in text and "Send when approved" in text and 'id="send-archive"' not in text and 'type="file"' not in text
     assert f'action="{where}/draft/release' in text
     seen = str(conversation.last_inbound_id)
     text = dana.post(f"{where}/draft/release", {"body": "Yes!", "seen": seen}, status=200, page=where, headers={"HX-Request": "true"})
