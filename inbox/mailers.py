@@ -13,6 +13,7 @@ from flask_mail import Message as Email
 from inbox import unsubscribing
 from inbox.extensions import mail
 from inbox.models import Bundle, Conversation, Event, Invitation, LedgerEntry, Line, MailedLink, Member, Registration
+from inbox.models.cover import Cover
 
 
 def invitation(row: Invitation) -> Email | None:
@@ -85,6 +86,9 @@ def notification(bundle: Bundle) -> Email:
     what = only.news[:1].lower() + only.news[1:]
     subject = f"{only.name}: {what} in {only.conversation.inbox.name}" if len(lines) == 1 else f"News in {len(lines)} conversations"
     email = _email(member.email, subject[:200], "notification", member=member, lines=lines, conversation_url=conversation_url, settings_url=_url("/settings/notifications"))
+    cover = Cover.over(member)
+    if cover:
+        email.subject, email.body, email.html = cover.text(email.subject or ""), cover.text(str(email.body or "")), cover.page(email.html or "")
     stop = _url(f"/notifications/unsubscribe/{unsubscribing.sign(current_app.config['SECRET_KEY'], member.public_id, 'mail')}")
     email.extra_headers = {"List-Unsubscribe": f"<{stop}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click", "Auto-Submitted": "auto-generated"}
     return email
@@ -98,7 +102,10 @@ def notification_test(to: Member) -> Email:
 def push(bundle: Bundle, line: Line) -> dict[str, str]:
     """What one browser shows about one conversation; words of the text only for those who want them."""
     words = f"{line.news}: {line.preview}" if bundle.wishes.previews and line.preview else line.news
-    return {"title": f"{line.name} · {line.conversation.inbox.name}", "body": words, "url": f"/c/{line.conversation.public_id}", "tag": line.conversation.public_id}
+    title, cover = f"{line.name} · {line.conversation.inbox.name}", Cover.over(bundle.member)
+    if cover:
+        title, words = cover.text(title), cover.text(words)
+    return {"title": title, "body": words, "url": f"/c/{line.conversation.public_id}", "tag": line.conversation.public_id}
 
 
 def push_test() -> dict[str, str]:

@@ -17,13 +17,17 @@ class Permission(StrEnum):
     BILLING_VIEW = "account/billing/view"
     COLLABORATORS_MANAGE = "people/collaborators/manage"
     CONTACTS_EDIT = "contacts/contacts/edit"
+    CONTACTS_FIELDS = "contacts/fields/manage"
     CONTACTS_IMPORT = "contacts/imports/create"
+    CONTACTS_MERGE = "contacts/contacts/merge"
     CONTACTS_OWN = "contacts/owners/set"
+    CONTACTS_PII = "contacts/pii/view"
     CONTACTS_VIEW = "contacts/contacts/view"
     CONVERSATIONS_ALL = "inbox/conversations/manage-all"
     CONVERSATIONS_ARCHIVE = "inbox/conversations/archive"
     CONVERSATIONS_ASSIGN = "inbox/conversations/assign"
     CONVERSATIONS_COMPOSE = "inbox/conversations/compose"
+    CONVERSATIONS_MERGE = "inbox/conversations/merge"
     CONVERSATIONS_NOTE = "inbox/conversations/note"
     CONVERSATIONS_REPLY = "inbox/conversations/reply"
     CONVERSATIONS_TAKE = "inbox/conversations/take"
@@ -46,6 +50,9 @@ class Permission(StrEnum):
     SEATS_MANAGE = "people/seats/manage"
     SEATS_VIEW = "people/seats/view"
     SECURITY_MANAGE = "account/security/manage"
+    TAGS_MANAGE = "tools/tags/manage"
+    TEMPLATES_MANAGE = "tools/templates/manage"
+    VIEWS_SHARE = "tools/views/share"
 
 
 P = Permission
@@ -75,6 +82,7 @@ def _act(permission: Permission, title: str, label: str, about: str = "", *needs
 GROUPS: dict[str, tuple[Entry, ...]] = {
     "Customer management": (
         _act(P.MESSAGE, "Message via inbox & chat", "message customers", "Read and answer customers in the inboxes one is in", P.CONVERSATIONS_VIEW, P.CONVERSATIONS_REPLY),
+        Entry(P.CONTACTS_PII, "See phone numbers and e-mail addresses", "see phone numbers and e-mail addresses", "Without it customers’ show as (415) •••-••34", teamed=True),
     ),
     "Conversations": (
         Entry(P.CONVERSATIONS_VIEW, "View conversations", "read conversations", "Everything in the inboxes one was added to; needs no seat", inboxed=True, teamed=True),
@@ -86,6 +94,7 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         _act(P.CONVERSATIONS_ASSIGN, "Assign", "assign conversations", "Hand on to a teammate, or back to nobody", P.CONVERSATIONS_VIEW),
         _act(P.CONVERSATIONS_TAKEOVER, "Take over a locked conversation", "take over from a teammate", "Ends a teammate’s reply, with a reason", P.CONVERSATIONS_REPLY),
         _act(P.CONVERSATIONS_ARCHIVE, "Archive and reopen", "archive conversations", "", P.CONVERSATIONS_VIEW),
+        _act(P.CONVERSATIONS_MERGE, "Merge conversations", "merge conversations", "Several with one contact become one; undone for 30 days", P.CONVERSATIONS_ARCHIVE),
         Entry(
             P.CONVERSATIONS_ALL, "Manage every conversation", "manage every conversation", "Sees every shared inbox without being added", (P.CONVERSATIONS_VIEW,), teamed=True
         ),
@@ -94,7 +103,14 @@ GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry(P.CONTACTS_VIEW, "View contacts", "see contacts", "", teamed=True),
         Entry(P.CONTACTS_EDIT, "Edit contacts", "edit contacts", "", (P.CONTACTS_VIEW,), teamed=True),
         Entry(P.CONTACTS_OWN, "Set a contact’s owner", "set a contact’s owner", "New conversations go to the owner", (P.CONTACTS_EDIT,), teamed=True),
+        Entry(P.CONTACTS_MERGE, "Merge contacts", "merge contacts", "Two cards of one person become one; undone for 30 days", (P.CONTACTS_EDIT, P.CONTACTS_OWN), teamed=True),
+        Entry(P.CONTACTS_FIELDS, "Manage contact fields", "manage contact fields", "Which fields contacts have, their kinds and order", (P.CONTACTS_VIEW,)),
         Entry(P.CONTACTS_IMPORT, "Import contacts", "import contacts", "Files with owners and opt-ins", (P.CONTACTS_EDIT, P.CONTACTS_OWN)),
+    ),
+    "Tools": (
+        Entry(P.TEMPLATES_MANAGE, "Manage team templates", "manage team templates", "Texts everyone can insert; one’s own need no permission"),
+        Entry(P.TAGS_MANAGE, "Manage tags", "manage tags", "Make, rename, colour, merge and delete them"),
+        Entry(P.VIEWS_SHARE, "Share saved views", "share saved views", "Lists that the whole team sees; one’s own need no permission", (P.CONVERSATIONS_VIEW,)),
     ),
     "Inbox setup": (
         Entry(P.INBOXES_MANAGE, "Change inbox settings", "manage shared inboxes", "Name, lock, texts, forwarding", teamed=True),
@@ -156,8 +172,9 @@ def known(ids: Iterable[str]) -> frozenset[Permission]:
     return frozenset(Permission(id) for id in ids if id in values)
 
 
-_VIEW = frozenset({P.CONVERSATIONS_VIEW})
-_AGENT = with_needed(
+_PII = frozenset({P.CONTACTS_PII})
+_VIEW = _PII | {P.CONVERSATIONS_VIEW}
+_AGENT = _PII | with_needed(
     {
         P.MESSAGE,
         P.CONTACTS_OWN,
@@ -169,10 +186,14 @@ _AGENT = with_needed(
         P.MEDIA_SEND,
     }
 )
-_SUPERVISOR = _AGENT | {P.CONVERSATIONS_ALL, P.CONVERSATIONS_TAKEOVER, P.MEMBERS_VIEW}
-_SETUP = with_needed({P.INBOXES_CREATE, P.INBOXES_MEMBERS, P.REGISTRATION_MANAGE})
+_MERGING = frozenset({P.CONTACTS_MERGE, P.CONVERSATIONS_MERGE})
+_TOOLS = frozenset({P.CONTACTS_FIELDS, P.TAGS_MANAGE, P.TEMPLATES_MANAGE, P.VIEWS_SHARE})
+_SUPERVISOR = _AGENT | _MERGING | _TOOLS | {P.CONVERSATIONS_ALL, P.CONVERSATIONS_TAKEOVER, P.MEMBERS_VIEW}
+_SETUP = _PII | with_needed({P.INBOXES_CREATE, P.INBOXES_MEMBERS, P.REGISTRATION_MANAGE})
 _ADMIN = (
     _AGENT
+    | _MERGING
+    | _TOOLS
     | _SETUP
     | with_needed(
         {
@@ -194,13 +215,13 @@ _ADMIN = (
 DEFAULT_ROLES: dict[str, tuple[str, frozenset[Permission]]] = {
     "owner": ("Owner", frozenset(P)),
     "admin": ("Admin", _ADMIN),
-    "back-office-manager": ("Back Office Manager", _AGENT | {P.CONTACTS_IMPORT, P.CONVERSATIONS_TAKEOVER}),
+    "back-office-manager": ("Back Office Manager", _AGENT | _MERGING | _TOOLS | {P.CONTACTS_IMPORT, P.CONVERSATIONS_TAKEOVER}),
     "inbox-setup": ("Inbox Setup", _SETUP),
     "supervisor": ("Supervisor", _SUPERVISOR),
     "agent": ("Agent", _AGENT),
-    "analytics": ("Analytics", frozenset()),
+    "analytics": ("Analytics", _PII),
     "viewer": ("Viewer", _VIEW),
-    "customer-relations-manager": ("Customer Relations Manager", _AGENT | {P.CONTACTS_IMPORT}),
+    "customer-relations-manager": ("Customer Relations Manager", _AGENT | _MERGING | {P.CONTACTS_IMPORT}),
     "front-desk-staff": ("Front Desk Staff", _AGENT),
 }
 

@@ -14,6 +14,9 @@ from inbox import create_app, heartbeat, origin
 from inbox.extensions import db
 from jobs import sweeps
 from jobs.renew_seats import sweep_seats
+from jobs.run_bulk import sweep_bulk
+from jobs.send_scheduled import sweep_scheduled
+from jobs.wake_conversations import sweep_snoozes
 
 log = logging.getLogger(__name__)
 LONGEST_PAUSE = 30.0  # seconds, while the database or Redis is away
@@ -58,9 +61,14 @@ def tasks() -> list[Task]:
         Task(sweeps.sweep_media, 5.0),
         Task(sweeps.sweep_calls, 5.0),
         Task(sweeps.sweep_imports, 5.0),
+        Task(sweeps.sweep_import_files, 60.0),
         Task(sweeps.sweep_replays, 5.0),
+        Task(sweep_snoozes, 2.0),
+        Task(sweep_scheduled, 1.0),
+        Task(sweep_bulk, 5.0),
         Task(sweeps.sweep_mail, 5.0),
         Task(sweep_seats, 30.0),
+        Task(sweeps.sweep_search, 30.0),
         Task(sweeps.sweep_notifications, 5.0),
     ]
 

@@ -15,6 +15,7 @@ from inbox.channels.base import Credentials, Doubtful, Outgoing, PermanentFailur
 from inbox.models import Attachment, Carrier, Consent, Dispatch, Inbox, Message, Registration, UsageDay, db, transaction
 from inbox.models.consent import hold_still
 from inbox.models.gate import Answer, capped
+from inbox.models.undo import give_up, stopped_at_claim
 from inbox.models.usage import daily_cap, next_day, today
 
 LOOK_FOR = timedelta(seconds=30)  # a slow carrier may still take it while we wait for an answer, and its own list may lag behind
@@ -76,7 +77,7 @@ def _claim(dispatch_id: int) -> Work | None:
     with transaction():
         dispatch = db.session.get(Dispatch, dispatch_id)
         if dispatch is not None:
-            hold_still(dispatch.message.account_id, dispatch.message.conversation.address)
+            hold_still(dispatch.message.account_id, dispatch.message.peer)
         claim = dispatch.claim_it() if dispatch else None
         if dispatch is None or claim is None:
             return None
@@ -93,9 +94,13 @@ def _claim(dispatch_id: int) -> Work | None:
 
 def _still_allowed(dispatch: Dispatch, message: Message, claim: str) -> bool:
     """The gate once more: consent or registration may have gone since the text was queued, or the night begun."""
+    if stopped_at_claim(dispatch, claim):
+        return False
     exempt = (*dispatch.exempt, "cap") if dispatch.counted_on == today() else tuple(dispatch.exempt)
     judgement = message.judged(exempt)
-    if judgement.refusal:
+    if judgement.refusal and dispatch.undo_until is not None:
+        give_up(dispatch, claim, judgement.refusal.sentence)
+    elif judgement.refusal:
         dispatch.refused(claim, judgement.refusal.sentence, None)
     elif judgement.until:
         dispatch.put_off(claim, judgement.until, judgement.stored())
@@ -124,7 +129,7 @@ def _outgoing(carrier: Carrier, message: Message) -> Outgoing:
     return Outgoing(
         ref=message.ref,
         sender=conversation.inbox.phone or "",
-        to=conversation.address,
+        to=message.peer,
         text=message.body,
         media_urls=tuple(_media_url(carrier, attachment) for attachment in message.attachments),
         status_callback=f"{carrier.hook('status')}?ref={message.ref}",
@@ -221,7 +226,7 @@ def _refused(work: Work, error: PermanentFailure) -> None:
         if error.opted_out:
             conversation = dispatch.message.conversation
             Consent.put(
-                conversation.account_id, conversation.inbox.team_id, conversation.address, opted_out=True, source="provider", evidence=error.reason,
+                conversation.account_id, conversation.inbox.team_id, dispatch.message.peer, opted_out=True, source="provider", evidence=error.reason,
                 inbox_id=conversation.inbox_id, message=dispatch.message,
             )
         dispatch.refused(work.claim, error.reason, error.code)

@@ -11,7 +11,24 @@ import sqlalchemy as sa
 
 from inbox import background, clock
 from inbox.extensions import redis
-from inbox.models import Attachment, Call, ContactImport, Conversation, Dispatch, Notice, Notification, Registration, Replay, Stopping, WebhookEvent, db, release, transaction
+from inbox.models import (
+    Attachment,
+    Call,
+    ContactImport,
+    Conversation,
+    Dispatch,
+    Notice,
+    Notification,
+    Registration,
+    Replay,
+    Stopping,
+    WebhookEvent,
+    db,
+    release,
+    search,
+    transaction,
+)
+from inbox.models.importing.contact_import import MOVING
 from inbox.models.message import WAITING
 from jobs.send_mail import AGAIN
 
@@ -102,10 +119,19 @@ def sweep_registrations() -> None:
 
 def sweep_imports() -> None:
     """Imports under way: they go on where a worker that died left them."""
-    waiting = db.session.execute(sa.select(ContactImport.id, ContactImport.state).where(ContactImport.state.in_(("checking", "running")))).all()
+    jobs = {"checking": "check_import", "running": "run_import", "undoing": "undo_import"}
+    waiting = db.session.execute(sa.select(ContactImport.id, ContactImport.state).where(MOVING)).all()
+    db.session.commit()
     if waiting and not crowded("mail"):
         for import_id, state in waiting:
-            background.enqueue("check_import" if state == "checking" else "run_import", import_id, on="mail")
+            background.enqueue(jobs[state], import_id, on="mail")
+
+
+def sweep_import_files() -> None:
+    """Once an hour the files of old imports go; what was read from them stays until nobody can undo it."""
+    if redis.client.set("inbox:sweep:import-files", 1, nx=True, ex=3600):
+        with transaction():
+            ContactImport.delete_old_files()
 
 
 def sweep_replays() -> None:
@@ -115,6 +141,14 @@ def sweep_replays() -> None:
     if waiting and not crowded("mail"):
         for replay_id in waiting:
             background.enqueue("replay_events", replay_id, on="mail")
+
+
+def sweep_search() -> None:
+    """What was written before there was a search index, until all of it is in there."""
+    waiting = search.unfinished()
+    db.session.commit()
+    if waiting and not crowded("mail"):
+        background.enqueue("index_messages", on="mail")
 
 
 def sweep_mail() -> None:

@@ -12,7 +12,7 @@ from wtforms.validators import DataRequired, Length, ValidationError
 from inbox import dates
 from inbox import phone as phones
 from inbox.forms import choices, lines, spaced
-from inbox.models.profile import BLOCK, ENDING, ending
+from inbox.models.profile import BLOCK, ENDING, UNDO_CHOICES, ending
 
 NAME = [DataRequired("Enter your name; your team sees it beside what you send."), Length(max=120, message="Use at most 120 characters.")]
 
@@ -52,11 +52,17 @@ class ProfileForm(FlaskForm):
     language = SelectField("Language of dates and numbers")
     theme = RadioField("Appearance", choices={"auto": "Like the device", "light": "Light", "dark": "Dark"})
     shortcuts = BooleanField("Keyboard shortcuts")
+    undo_seconds = RadioField("Time to undo", coerce=int, choices={seconds: f"{seconds} seconds" if seconds else "None" for seconds in UNDO_CHOICES}, validate_choice=False)
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.time_zone.choices = choices.time_zones()
         self.language.choices = dates.names()
+
+    def validate_undo_seconds(self, field: RadioField) -> None:
+        """One of the choices; a form without the field leaves it as it is."""
+        if field.data not in (None, *UNDO_CHOICES):
+            raise ValidationError("Choose how long your texts wait.")
 
     def validate_phone(self, field: StringField) -> None:
         """Keep the number in full; a blank one is fine."""

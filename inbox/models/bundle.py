@@ -12,6 +12,7 @@ from sqlalchemy.orm import joinedload
 from inbox import clock
 from inbox.models.base import db
 from inbox.models.event import Event
+from inbox.models.following import Following
 from inbox.models.member import Member
 from inbox.models.message import Message
 from inbox.models.notification import Notification
@@ -51,8 +52,14 @@ class Line:
         if notice.kind == "message":
             self.texts += 1
         else:
+            many = f"{notice.count} conversations, with this one," if notice.count else "it"
             failed = "Your text was not delivered" if notice.message_id else "Your text could not leave by itself"
-            self.others.append({"assigned": f"{by} assigned it to you", "taken_over": f"{by} took over from you", "failed": failed}[notice.kind])
+            words = {
+                "assigned": f"{by} assigned {many} to you", "taken_over": f"{by} took over from you", "failed": failed,
+                "mentioned": f"{by} mentioned you in a note", "followed": f"{by} wrote a note", "back": "Back from your snooze", "scheduled": "Your scheduled text did not leave",
+                "free": "Nobody replies there any more",
+            }
+            self.others.append(words[notice.kind])
         if notice.message is not None:
             self.preview = summary(notice.message)[:120]
 
@@ -99,10 +106,13 @@ class _Now:
     held: set[int]  # conversations the member is writing in
     answered: dict[int, int]  # conversation id -> its newest text out by a person
     seen: dict[int, datetime]  # conversation id -> when the member last did something there
+    read: dict[int, int]  # conversation id -> the newest message the member has seen
+    followed: set[int]
 
     @staticmethod
     def of(member: Member, claim: str) -> _Now:
         from inbox.models.conversation import Conversation, Lock
+        from inbox.models.conversation.reading import LastRead
 
         ids = sa.select(Notification.conversation_id).where(Notification.claim == claim)
         query = Conversation.scope(member).where(Conversation.id.in_(ids)).options(joinedload(Conversation.contact), joinedload(Conversation.inbox))
@@ -118,7 +128,9 @@ class _Now:
         )
         return _Now(
             member, Wishes.of(member), {c.id: c for c in db.session.scalars(query.execution_options(populate_existing=True)).unique()},
-            set(db.session.scalars(held)), {row[0]: row[1] for row in db.session.execute(answers)}, {id: at for id, at in db.session.execute(acts) if id is not None},
+            set(db.session.scalars(held)),
+            {row[0]: row[1] for row in db.session.execute(answers)}, {id: at for id, at in db.session.execute(acts) if id is not None},
+            LastRead.by(member, ids), set(db.session.scalars(Following.ids_of(member).where(Following.conversation_id.in_(ids)))),
         )
 
     def reason(self, row: Notification) -> str:
@@ -132,7 +144,9 @@ class _Now:
             return "not allowed"
         if not self.wishes.wants(event, row.way, conversation.inbox_id):
             return "not wanted"
-        if conversation.archived_at is not None and conversation.archived_at >= notice.created_at:
+        if notice.kind == "followed" and conversation.id not in self.followed:
+            return "no longer follows"
+        if notice.kind != "mentioned" and conversation.archived_at is not None and conversation.archived_at >= notice.created_at:
             return "archived"
         if conversation.id in self.held:
             return "working on it"
@@ -140,6 +154,11 @@ class _Now:
 
     def _settled(self, row: Notification, conversation: Conversation) -> str:
         notice = row.notice
+        follows = row.event == "followed" and conversation.id in self.followed
+        if (follows or notice.kind == "mentioned") and self.read.get(conversation.id, 0) >= (notice.message_id or 0):
+            return "read"
+        if notice.kind == "message" and follows:
+            return ""
         if notice.kind == "message":
             if not conversation.unread:
                 return "read"
@@ -148,11 +167,15 @@ class _Now:
             return "" if notice.message is not None and notice.message.state in UNDELIVERED else "delivered or tried again"
         if notice.kind == "assigned" and conversation.assignee_id != self.member.id:
             return "assigned to somebody else"
+        if notice.kind == "free" and conversation.lock_holder() is not None:
+            return "no longer free"
         seen = self.seen.get(conversation.id)
         return "seen" if seen is not None and seen > notice.created_at else ""
 
     def _event(self, row: Notification, conversation: Conversation) -> str:
         if row.notice.kind != "message":
             return row.event
+        if row.event == "followed" and conversation.id in self.followed:
+            return "followed"
         assignee = conversation.assignee_id
         return "unassigned" if assignee is None else "mine" if assignee == self.member.id else "others"

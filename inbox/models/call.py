@@ -120,6 +120,7 @@ class Call(Model):
             .values(
                 account_id=inbox.account_id, conversation_id=conversation.id, inbox_id=inbox.id, kind="call", body="Incoming call", state="call", path="",
                 provider_id=notice.call_sid, public_id=new_public_id(), ref=new_public_id() + new_public_id(), created_at=clock.now(), verdict=[],
+                address=number if number != conversation.address else None,
             )
             .on_conflict_do_nothing(index_elements=["inbox_id", "provider_id"])
             .returning(Message.id)
@@ -310,11 +311,11 @@ class Call(Model):
     def _changed(self, was: str) -> None:
         """Show the row, the list and the people what is new; a call nobody took makes its conversation unread."""
         conversation = self.conversation
-        unheard = self.direction == "in" and self.state in ("missed", "voicemail") and self.state != was and not conversation.contact.blocked
+        unheard = self.direction == "in" and self.state in ("missed", "voicemail") and self.state != was and not (conversation.contact.blocked or conversation.spam)
         if unheard:
             if conversation.archived:
                 conversation._reopen(None)
-            conversation.unread = True
+            conversation.unread, conversation.last_inbound_at = True, clock.now()
             Notice.give("message", conversation, message=self.message)
         if self.state != was:
             kind = TOLD[self.state] if self.direction == "in" else "call.ended"

@@ -40,11 +40,13 @@ if TYPE_CHECKING:
 
 SCOPES = {"inbox": "this number only", "team": "all numbers of the team", "account": "everything we send"}  # from narrow to wide
 WIDTH = {scope: width for width, scope in enumerate(SCOPES)}
-SOURCES = ("text", "provider", "import", "hand", "double")  # double: YES to our question
+SOURCES = ("text", "provider", "import", "hand", "double", "undone")  # double: YES to our question; undone: an import was taken back, nobody said anything
 MARK_FOR = timedelta(minutes=1)
 LONGEST_WAIT = 30.0  # seconds
+OWN = ("text", "double", "hand")  # what the customer said, not what a file or the carrier says
 HOWS = {"phone": "on the phone", "person": "in person", "paper": "on paper", "web": "on a web page", "email": "by e-mail"}
 LEAST_EVIDENCE = 10  # characters
+OUT = sa.text("opted_out")
 
 
 class Consent(Model):
@@ -65,7 +67,10 @@ class Consent(Model):
     by: Mapped[Member | None] = relationship(lazy="raise")
     inbox: Mapped[Inbox | None] = relationship(lazy="raise")
 
-    __table_args__ = (sa.Index("ix_consent_change_decides", "account_id", "address", "id"),)
+    __table_args__ = (
+        sa.Index("ix_consent_change_decides", "account_id", "address", "id"),
+        sa.Index("ix_consent_change_out", "account_id", "address", sqlite_where=OUT, postgresql_where=OUT),
+    )
 
     @staticmethod
     def of(team_id: int, address: str, inbox_id: int | None = None) -> Consent | None:
@@ -88,7 +93,10 @@ class Consent(Model):
         if scope == "inbox" and inbox_id is None:
             scope = "team"
         last = db.session.scalar(_touching(scope, account_id, team_id, inbox_id, address))
-        if last is not None and last.opted_out == opted_out and WIDTH[last.scope] >= WIDTH[scope] and not (source == "provider" and last.source != source):
+        same = last is not None and last.opted_out == opted_out and last.source != "undone"
+        if not opted_out and same and source in OWN and Allowed.elsewhere(account_id, team_id, inbox_id, address, last) is not None:
+            same = False  # another number of the same person opted out since: this says anew what counts for this one
+        if last is not None and same and WIDTH[last.scope] >= WIDTH[scope] and not (source == "provider" and last.source != source):
             return False
         if source == "import" and not opted_out and last is not None and last.opted_out:
             return False
@@ -99,6 +107,15 @@ class Consent(Model):
         Event.record(
             "consent.opted_out" if opted_out else "consent.opted_in", account=account_id, by=by, inbox=inbox_id, team=team_id, address=address, source=source, scope=scope
         )
+        if opted_out:
+            from inbox.models.contact import Contact
+            from inbox.models.scheduled_sending import drop_stopped
+            from inbox.models.undo import stop_to
+
+            numbers = [address, *Contact.same_person(account_id, address)]
+            stop_to(account_id, *numbers)
+            for number in numbers:
+                drop_stopped(account_id, number)
         return True
 
     @staticmethod
@@ -137,20 +154,51 @@ class Consent(Model):
 
     @staticmethod
     def changes(account_id: int, address: str, limit: int = 100) -> list[Consent]:
-        """The newest changes about an address in the account, newest first, with who noted them and where."""
+        """The newest changes about an address in the account and about other numbers of that person, newest first, with who noted them and where."""
+        from inbox.models.contact import Contact
+
         return list(
             db.session.scalars(
                 sa.select(Consent)
                 .options(joinedload(Consent.by), joinedload(Consent.inbox))
-                .where(Consent.account_id == account_id, Consent.address == address)
+                .where(Consent.account_id == account_id, Consent.address.in_([address, *Contact.same_person(account_id, address)]))
                 .order_by(Consent.id.desc())
                 .limit(limit)
             )
         )
 
+    @staticmethod
+    def standing_of(account_id: int, addresses: Iterable[str]) -> dict[str, list[Consent]]:
+        """The changes about many addresses that no later one of the same or a wider reach has overruled, oldest first."""
+        query = sa.select(Consent).where(Consent.account_id == account_id, Consent.address.in_(list(addresses))).order_by(Consent.id)
+        found: dict[str, list[Consent]] = {}
+        for change in db.session.scalars(query):
+            before = found.get(change.address, [])
+            found[change.address] = [*(one for one in before if not change.overrules(one)), change]
+        return found
+
+    def overrules(self, earlier: Consent) -> bool:
+        """Whether this later change decides wherever the earlier one did."""
+        if self.scope == "account":
+            return True
+        if self.scope == "team":
+            return earlier.scope != "account" and earlier.team_id == self.team_id
+        return earlier.scope == "inbox" and earlier.inbox_id == self.inbox_id
+
     def reaches(self, inbox: Inbox) -> bool:
         """Whether the change counts for texts of that inbox of the account."""
         return self.scope == "account" or (self.scope == "team" and self.team_id == inbox.team_id) or (self.scope == "inbox" and self.inbox_id == inbox.id)
+
+
+def decider(changes: list[Consent], inbox: Inbox, address: str) -> Consent | None:
+    """Of the newest changes about a person, newest first, the one that decides for texts from that inbox to that number: as `Allowed` reads it."""
+    newest: dict[str, Consent] = {}
+    for change in changes:
+        if change.reaches(inbox):
+            newest.setdefault(change.address, change)
+    own = newest.pop(address, None)
+    said = own.id if own is not None and not own.opted_out and own.source in OWN else 0
+    return next((change for change in newest.values() if change.opted_out and change.id > said), own)
 
 
 def _note_in_thread(inbox: Inbox, address: str, opted_out: bool, by: Member) -> None:
@@ -185,6 +233,15 @@ def _newest(account_id: Any, team_id: int, inbox_id: int | None, address: str) -
     return sa.select(Consent).where(*_reach(Consent, account_id, team_id, inbox_id, address)).order_by(Consent.id.desc()).limit(1)
 
 
+def _merged(account_id: int, address: str) -> sa.ColumnElement[bool]:
+    """Whether the number belongs to somebody with several, which hardly anybody has: then all of them are asked."""
+    from inbox.models.contact import Contact
+
+    one, other = aliased(Contact), aliased(Contact)
+    more = sa.exists().where(other.merged_into_id == one.id).correlate(one)
+    return sa.exists().where(one.account_id == account_id, one.phone == address, sa.or_(one.merged_into_id.is_not(None), more))
+
+
 def _touching(scope: str, account_id: int, team_id: int, inbox_id: int | None, address: str) -> Any:
     """The newest change that reaches any inbox which a change of that scope reaches."""
     query = sa.select(Consent).where(Consent.account_id == account_id, Consent.address == address)
@@ -208,7 +265,7 @@ class Allowed:
 
     @property
     def opted_in(self) -> bool:
-        return not self.stopping and self.consent is not None and not self.consent.opted_out
+        return not self.stopping and self.consent is not None and not self.consent.opted_out and self.consent.source != "undone"
 
     @staticmethod
     def read(inbox: Inbox, address: str) -> Allowed:
@@ -217,8 +274,22 @@ class Allowed:
         decides = aliased(Consent, _newest(*place).subquery())
         mark = sa.exists().where(*_reach(Stopping, *place), Stopping.at > clock.now() - MARK_FOR)
         one = sa.select(mark.label("stopping")).subquery()
-        stopping, consent = db.session.execute(sa.select(one.c.stopping, decides).select_from(one).outerjoin(decides, sa.true())).one()
+        merged = _merged(inbox.account_id, address).label("merged")
+        stopping, person, consent = db.session.execute(sa.select(one.c.stopping, merged, decides).select_from(one).outerjoin(decides, sa.true())).one()
+        if person:
+            consent = Allowed.elsewhere(inbox.account_id, inbox.team_id, inbox.id, address, consent) or consent
         return Allowed(consent, bool(stopping))
+
+    @staticmethod
+    def elsewhere(account_id: int, team_id: int, inbox_id: int | None, address: str, own: Consent | None) -> Consent | None:
+        """The opt-out of another number of the same person that counts here too: until this number itself says otherwise later (CONV-8)."""
+        from inbox.models.contact import Contact
+
+        for other in Contact.same_person(account_id, address):
+            change = db.session.scalar(_newest(account_id, team_id, inbox_id, other))
+            if change is not None and change.opted_out and not (own is not None and not own.opted_out and own.source in OWN and own.id > change.id):
+                return change
+        return None
 
     def why_not(self, name: str) -> str:
         """Why they get no texts and what opens them again; empty when they do."""
@@ -265,13 +336,20 @@ class Stopping(Model):
 
         scope = inbox.team.consent_scope
         near = {"inbox": Inbox.id == inbox.id, "team": Inbox.team_id == inbox.team_id, "account": Inbox.account_id == inbox.account_id}[scope]
-        talks = sa.select(Conversation.id).where(Conversation.inbox_id.in_(sa.select(Inbox.id).where(near)), Conversation.address == address)
+        led = sa.func.coalesce(Conversation.merged_into_id, Conversation.id)
+        talks = sa.select(led).where(Conversation.inbox_id.in_(sa.select(Inbox.id).where(near)), Conversation.address == address)
         sending = sa.select(Dispatch.id).where(Dispatch.conversation_id.in_(talks), Dispatch.state == "sending", Dispatch.lease_until > clock.now())
         return db.session.scalar(sending.limit(1)) is not None
 
     @staticmethod
     def done(inbox: Inbox, address: str) -> None:
         db.session.execute(sa.delete(Stopping).where(Stopping.account_id == inbox.account_id, Stopping.address == address, Stopping.inbox_id == inbox.id))
+
+    @staticmethod
+    def marked(account_id: int, addresses: Iterable[str]) -> set[str]:
+        """Those of the addresses for which a STOP is just being applied."""
+        query = sa.select(Stopping.address).where(Stopping.account_id == account_id, Stopping.address.in_(list(addresses)), Stopping.at > clock.now() - MARK_FOR)
+        return set(db.session.scalars(query))
 
     @staticmethod
     def sweep() -> None:
@@ -288,6 +366,14 @@ def hold_still(account_id: int, address: str, *, alone: bool = False) -> None:
         return
     lock = sa.func.pg_advisory_xact_lock if alone else sa.func.pg_advisory_xact_lock_shared
     db.session.execute(sa.select(lock(sa.func.hashtextextended(f"consent:{account_id}:{address}", 0))))
+
+
+def hold_all_still(account_id: int, addresses: Iterable[str]) -> None:
+    """`hold_still` alone on many addresses, in one order for everybody."""
+    if db.session.get_bind().dialect.name == "sqlite":
+        return
+    name = sa.func.unnest(sa.cast([f"consent:{account_id}:{address}" for address in sorted(addresses)], sa.ARRAY(sa.Text))).column_valued("name")
+    db.session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))))
 
 
 class OptInRequest(Model):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, aliased, mapped_column
+from sqlalchemy.orm import Mapped, aliased, joinedload, mapped_column, relationship
 
 from inbox import clock
 from inbox.models.base import Model, Moment, Refused, db
@@ -35,6 +35,9 @@ class Draft(Model):
     release: Mapped[bool] = mapped_column(default=False)  # leaves by itself once the inbox's registration is approved
     seen: Mapped[int] = mapped_column(default=0)  # id of the newest text from the customer that its author saw
     released_why: Mapped[str] = mapped_column(sa.Text, default="")  # why it could not leave by itself
+    files: Mapped[list[str]] = mapped_column(sa.JSON, default=list, server_default="[]")  # public ids of the files of a text that came back
+
+    author: Mapped[Member | None] = relationship(lazy="raise")
 
     __table_args__ = (
         sa.UniqueConstraint("conversation_id", "author_id", "kind"),
@@ -52,6 +55,19 @@ class Draft(Model):
         )
 
     @staticmethod
+    def others(conversation: ConversationRow, reader: Member, limit: int = 3) -> list[Draft]:
+        """The replies that teammates have begun here and not sent, the newest first, with their authors."""
+        return list(
+            db.session.scalars(
+                sa.select(Draft)
+                .options(joinedload(Draft.author))
+                .where(Draft.conversation_id == conversation.id, Draft.kind == "reply", Draft.author_id != reader.id)
+                .order_by(Draft.updated_at.desc(), Draft.id)
+                .limit(limit)
+            )
+        )
+
+    @staticmethod
     def put(conversation: ConversationRow, body: str, *, by: Member, kind: str = "reply") -> None:
         """Save what was typed; empty text drops the draft. Needs no lock: nobody ever loses typed text. Other words than before no longer leave by themselves."""
         attend(by)
@@ -61,6 +77,7 @@ class Draft(Model):
         if len(body) > MAX:
             raise Refused(f"Use at most {MAX:,} characters.", field="body")
         body = body.replace("\r\n", "\n").replace("\x00", "").encode("utf-8", "ignore").decode()
+        conversation = conversation.standing()
         flagged = kind == "reply" and Draft.waits(conversation, by)
         if not body.strip():
             Draft.drop(conversation, by, kind)
@@ -134,6 +151,35 @@ class Draft(Model):
             db.session.delete(self)
             return
         self.author_id, self.from_name, self.release = (to.id if to else None), author.name, False
+
+    @staticmethod
+    def give_back(conversation: ConversationRow, body: str, *, to: Member | None, from_name: str = "", files: list[str] | None = None, why: str = "") -> None:
+        """Make a text that did not leave a draft again, above what they have typed since; without `to` it waits for whoever opens the conversation next."""
+        body, now = body[:MAX], clock.now()
+        values = {
+            "account_id": conversation.account_id, "conversation_id": conversation.id, "author_id": to.id if to else None, "kind": "reply", "body": body,
+            "from_name": from_name, "updated_at": now, "released_why": why, "files": files or [], "release": False, "seen": 0,
+        }
+        if to is None:
+            left = db.session.scalar(
+                sa.select(Draft).where(Draft.conversation_id == conversation.id, Draft.author_id.is_(None), Draft.kind == "reply").order_by(Draft.id).limit(1).with_for_update()
+            )
+            if left is None:
+                db.session.execute(sa.insert(Draft).values(**values))
+            else:
+                left.body, left.from_name = f"{body}\n{left.body}"[:MAX], from_name
+                db.session.flush()
+            return
+        fresh = {name: values[name] for name in ("from_name", "updated_at", "released_why", "files", "release")}
+        typed = sa.func.substr(sa.literal(f"{body}\n").concat(Draft.body), 1, MAX)
+        db.session.execute(
+            insert_or_ignore()(Draft).values(**values).on_conflict_do_update(
+                index_elements=["conversation_id", "author_id", "kind"], set_={"body": typed, **fresh}
+            )
+        )
+        mine = Draft.of(conversation, to)
+        if mine is not None:
+            db.session.refresh(mine)
 
     @staticmethod
     def hand_over(conversation: ConversationRow, holder: Member, *, to: Member) -> None:

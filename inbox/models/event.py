@@ -35,7 +35,9 @@ NOUNS = {
         }
     ),
 }
-SPECIAL = {"inbox.member_added": "access", "inbox.member_removed": "access", "audit.exported": "access", "account.ownership_transferred": "access"}
+SPECIAL = {"inbox.member_added": "access", "inbox.member_removed": "access", "audit.exported": "access", "account.ownership_transferred": "access", **dict.fromkeys(
+    ("contact.merged", "contact.unmerged", "conversation.merged", "conversation.unmerged"), "deletion"
+)}
 AUDITED = sa.text("topic <> 'activity'")
 
 

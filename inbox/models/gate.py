@@ -16,6 +16,7 @@ from inbox.models.consent import Allowed, OptInRequest
 from inbox.models.contact import WITHHELD
 from inbox.models.ledger import Standing
 from inbox.models.usage import UsageDay, daily_cap, next_day
+from inbox.placeholders import left_over
 
 if TYPE_CHECKING:
     from inbox.channels.base import Capabilities
@@ -44,6 +45,11 @@ class Path(StrEnum):
     def live(self) -> bool:
         """Whether a person presses Send for this one text, now."""
         return self in (Path.REPLY, Path.COMPOSE, Path.OPT_IN)
+
+    @property
+    def undoable(self) -> bool:
+        """Whether its author gets a moment to take it back before it leaves."""
+        return self in (Path.REPLY, Path.COMPOSE)
 
     @property
     def lane(self) -> str:
@@ -80,6 +86,7 @@ class Case:
     media: int
     path: Path
     at: datetime
+    address: str
 
     @cached_property
     def inbox(self) -> Inbox:
@@ -101,7 +108,7 @@ class Case:
 
     @cached_property
     def allowed(self) -> Allowed:
-        return Allowed.read(self.inbox, self.conversation.address)
+        return Allowed.read(self.inbox, self.address)
 
 
 @dataclass(frozen=True)
@@ -136,9 +143,14 @@ class Judgement:
         return [answer.stored() for answer in self.answers]
 
 
-def judge(conversation: ConversationRow, text: str, *, media: int = 0, path: Path = Path.REPLY, exempt: tuple[str, ...] = ()) -> Judgement:
-    """Ask every rule about a text of `media` files; rules named in `exempt` (a STOP's confirmation) answer but do not decide."""
-    case = Case(conversation, text, media, path, clock.now())
+def judge(
+    conversation: ConversationRow, text: str, *, media: int = 0, path: Path = Path.REPLY, exempt: tuple[str, ...] = (), address: str | None = None
+) -> Judgement:
+    """Ask every rule about a text of `media` files; rules named in `exempt` (a STOP's confirmation) answer but do not decide.
+
+    `address` is where it goes, if to another number of the customer than the conversation's.
+    """
+    case = Case(conversation, text, media, path, clock.now(), address or conversation.address)
     answers = []
     for rule, ask in RULES:
         passed, sentence, until = ask(case)
@@ -154,6 +166,9 @@ def _says(passed: bool, otherwise: str) -> Says:
 
 
 def _content(case: Case) -> Says:
+    unfilled = "" if case.path in (Path.AUTO, Path.OPT_IN) else left_over(case.text)
+    if unfilled:
+        return _says(False, f"{unfilled} is not filled in. Write what should stand there.")
     return _says(bool(case.text) or case.media > 0, "Write something first.")
 
 
@@ -174,7 +189,7 @@ def _registration(case: Case) -> Says:
 
 
 def _address(case: Case) -> Says:
-    inbox, address = case.inbox, case.conversation.address
+    inbox, address = case.inbox, case.address
     if address == WITHHELD:
         return _says(False, "This caller hid their number, so there is nobody to text.")
     return _says(inbox.phone is not None and address != inbox.phone, "This conversation has no number to answer to.")
@@ -185,7 +200,7 @@ def _consent(case: Case) -> Says:
 
 
 def _opt_in(case: Case) -> Says:
-    missing = OptInRequest.missing(case.inbox, case.conversation.address, case.allowed)
+    missing = OptInRequest.missing(case.inbox, case.address, case.allowed)
     name = case.conversation.contact.name
     sentences = {
         "": "", "ask": f"{case.inbox.name} asks new contacts for a YES first. Start with Compose, which asks {name}.",

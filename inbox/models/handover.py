@@ -18,6 +18,7 @@ from inbox.models.holdings import Holdings
 from inbox.models.inbox import Inbox
 from inbox.models.member import Member
 from inbox.models.role import Grant, Role
+from inbox.models.scheduled_message import OPEN, STILL, ScheduledMessage
 from inbox.permissions import ENTRIES, Permission
 
 SHOWN = 5
@@ -124,6 +125,7 @@ class Handover:
         counted = (
             (holds.conversations, "open conversation", "open conversations"),
             (holds.drafts, "draft", "drafts"),
+            (holds.scheduled, "scheduled text", "scheduled texts"),
             (holds.locks, "reply being written right now", "replies being written right now"),
             (holds.contacts, "owned contact", "owned contacts"),
         )
@@ -140,10 +142,14 @@ def _holds(member: Member, after: Member, inboxes: list[Inbox], conversations: i
     locks = sa.select(sa.func.count(Lock.conversation_id)).join(Conversation, Conversation.id == Lock.conversation_id).where(
         Lock.holder_id == member.id, Lock.expires_at > clock.now(), Conversation.inbox_id.in_(silent)
     )
-    contacts = sa.select(sa.func.count(Contact.id)).where(Contact.owner_id == member.id)
+    contacts = sa.select(sa.func.count(Contact.id)).where(Contact.owner_id == member.id, Contact.merged_into_id.is_(None))
+    scheduled = sa.select(sa.func.count(ScheduledMessage.id)).join(Conversation, Conversation.id == ScheduledMessage.conversation_id).where(
+        STILL, OPEN, ScheduledMessage.author_id == member.id, Conversation.inbox_id.in_(silent)
+    )
     return Holdings(
         conversations=conversations, drafts=db.session.scalar(drafts) or 0, locks=db.session.scalar(locks) or 0,
         contacts=0 if after.can(Permission.CONVERSATIONS_REPLY) else db.session.scalar(contacts) or 0,
+        scheduled=db.session.scalar(scheduled) or 0,
     )
 
 

@@ -148,7 +148,7 @@ class LedgerEntry(Model):
             return None
         segments = message.segments or 1
         if price is None:
-            price = adapter.price(message.conversation.address, segments, len(message.attachments))
+            price = adapter.price(message.peer, segments, len(message.attachments))
         files = len(message.attachments)
         note = f"Text with {files} {'file' if files == 1 else 'files'}" if files else f"Text, {segments} {'segment' if segments == 1 else 'segments'}"
         again = LedgerEntry.booked(message.account_id, f"refund:{message.ref}")  # it was called failed, and arrived

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from inbox.models.conversation import Conversation
     from inbox.models.gate import Judgement
     from inbox.models.member import Member
+    from inbox.models.mention import Mention
 
 LEASE = timedelta(seconds=35)  # more than twice the HTTP timeout of a send
 SWEEP_AFTER = timedelta(seconds=3)
@@ -32,19 +33,23 @@ GIVE_UP = 8  # attempts
 LONGEST_PAUSE = 3600.0  # seconds a carrier can make a text wait at once
 KEEP_UNSENT = timedelta(days=1)
 SHOWN_PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+UNSENT = ("failed", "undelivered", "canceled", "held")  # states in which a text answers nobody
 FAILED = sa.text("state IN ('failed','undelivered')")  # word for word as the partial index says it
 TWINS = timedelta(minutes=15)  # how long a text of unknown end may be taken for a later one with the same words
 TOLD = ("sent", "delivered", "read", "failed", "undelivered")  # only the carrier says so while a text is in the outbox
 
 
 class Message(Model):
-    """A text in or out, or a note. `state` for outgoing ones: queued, sending, sent, delivered, read, failed, undelivered, uncertain, canceled."""
+    """A text in or out, or a note. `state` for outgoing ones: queued, sending, sent, delivered, read, failed, undelivered, uncertain, canceled, held.
+
+    Held is a text the customer spoke before: a person decides (LOCK-4)."""
 
     __tablename__ = "message"
     public_id: Mapped[str] = mapped_column(sa.String(20), unique=True, default=public_id)
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
     conversation_id: Mapped[int] = mapped_column(sa.ForeignKey("conversation.id"))
     inbox_id: Mapped[int] = mapped_column(sa.ForeignKey("inbox.id"))
+    address: Mapped[str | None] = mapped_column(sa.String(254))  # the customer's, where another number than the conversation's was merged in
     kind: Mapped[str] = mapped_column(sa.String(8))  # in, out, note, auto (out, written by no person), call (its body is made from the call)
     author_id: Mapped[int | None] = mapped_column(sa.ForeignKey("member.id"))
     body: Mapped[str] = mapped_column(sa.Text, default="")
@@ -58,12 +63,14 @@ class Message(Model):
     verdict: Mapped[list[dict[str, Any]]] = mapped_column(sa.JSON, default=list)  # the send gate's answers (MSG-1)
     path: Mapped[str] = mapped_column(sa.String(10), default="")  # what made it leave (gate.Path); empty for what came in and for notes
     opt_out: Mapped[str] = mapped_column(sa.String(6), default="")  # a text that may mean "no more texts": asked, then yes or no (MSG-2)
+    undo_until: Mapped[datetime | None] = mapped_column(Moment)  # its author may take it back so long
     occurred_at: Mapped[datetime | None] = mapped_column(Moment)  # the provider's time, when it says one
     created_at: Mapped[datetime] = now_column()
     author: Mapped[Member | None] = relationship(lazy="raise")
     call: Mapped[Call | None] = relationship(back_populates="message", lazy="select")
     conversation: Mapped[Conversation] = relationship(lazy="select")
     attachments: Mapped[list[Attachment]] = relationship(order_by="Attachment.position", lazy="selectin")
+    mentions: Mapped[list[Mention]] = relationship(order_by="Mention.position", viewonly=True)
 
     __table_args__ = (
         sa.UniqueConstraint("inbox_id", "provider_id"),
@@ -75,6 +82,11 @@ class Message(Model):
     @property
     def outgoing(self) -> bool:
         return self.kind in ("out", "auto")
+
+    @property
+    def peer(self) -> str:
+        """The customer's address it came from or goes to."""
+        return self.address or self.conversation.address
 
     @property
     def hold(self) -> dict[str, Any] | None:
@@ -89,11 +101,19 @@ class Message(Model):
         """Whether only quiet hours hold it, which a person may decide to overlook."""
         return (self.hold or {}).get("rule") == "quiet"
 
+    @property
+    def undo_left(self) -> int:
+        """Milliseconds until it leaves; 0 when it does not wait to be undone."""
+        if self.state != "queued" or self.undo_until is None:
+            return 0
+        return max(0, round((self.undo_until - clock.now()).total_seconds() * 1000))
+
     def changed(self) -> None:
         """Tell open pages that this message looks different now."""
         realtime.publish("message", account=self.account_id, inbox=self.inbox_id, conversation=self.conversation_id, message=self.id)
 
     def _state(self, state: str, *, code: str | None = None, text: str | None = None) -> None:
+        weighs = self.kind == "out" and (self.state in UNSENT) != (state in UNSENT)
         self.state = state
         if code or text:
             self.error_code, self.error_text = code, (text or "")[:400]
@@ -103,6 +123,8 @@ class Message(Model):
                 Notice.give("failed", self.conversation, message=self, to=self.author_id)
         elif self.conversation.failed and self._newest_outgoing:
             self.conversation.flag_failure(False)
+        if weighs:
+            self.conversation.weigh()
         self.changed()
 
     @property
@@ -142,7 +164,7 @@ class Message(Model):
     def take_receipt(self, receipt: Receipt) -> None:
         """Apply a delivery receipt: forward only, errors stick, never back from delivered (CHANNELS 4)."""
         taken_back = self.state == "canceled" and self.provider_id is None  # by us, and it did leave after all
-        current = Status.UNKNOWN if self.state == "uncertain" or taken_back else Status(self.state)
+        current = Status.UNKNOWN if self.state in ("uncertain", "held") or taken_back else Status(self.state)
         new = merge(current, receipt.status)
         if receipt.error_code:
             self.error_code = receipt.error_code
@@ -161,7 +183,7 @@ class Message(Model):
         """What the send gate says now of this very text, on the path it was written for."""
         from inbox.models.gate import Path, judge
 
-        return judge(self.conversation, self.body, media=len(self.attachments), path=Path(self.path or "reply"), exempt=exempt)
+        return judge(self.conversation, self.body, media=len(self.attachments), path=Path(self.path or "reply"), exempt=exempt, address=self.address)
 
     def try_again(self, *, by: Member) -> None:
         """Send a failed or uncertain message once more: a person decides (MSG-5)."""
@@ -233,6 +255,7 @@ class Attachment(Model):
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
     message_id: Mapped[int | None] = mapped_column(sa.ForeignKey("message.id"), index=True)
     member_id: Mapped[int | None] = mapped_column(sa.ForeignKey("member.id"))  # who put it up
+    scheduled_id: Mapped[int | None] = mapped_column(sa.ForeignKey("scheduled_message.id"))  # the scheduled text it waits with
     position: Mapped[int] = mapped_column(default=0)
     source_url: Mapped[str | None] = mapped_column(sa.String(2000))
     content_type: Mapped[str] = mapped_column(sa.String(100), default="")
@@ -252,6 +275,7 @@ class Attachment(Model):
     __table_args__ = (
         sa.Index("ix_attachment_pending", "next_at", sqlite_where=sa.text("state = 'pending'"), postgresql_where=sa.text("state = 'pending'")),
         sa.Index("ix_attachment_unsent", "next_at", sqlite_where=sa.text("message_id IS NULL"), postgresql_where=sa.text("message_id IS NULL")),
+        sa.Index("ix_attachment_scheduled", "scheduled_id", sqlite_where=sa.text("scheduled_id IS NOT NULL"), postgresql_where=sa.text("scheduled_id IS NOT NULL")),
     )
 
     @property
@@ -271,11 +295,13 @@ class Attachment(Model):
             db.session.refresh(upload, with_for_update=True)
             if upload.message_id is not None:
                 raise Refused(f"“{upload.filename}” was sent already. Remove it, or add it again.", field="media")
+            if upload.scheduled_id is not None:
+                raise Refused(f"“{upload.filename}” goes with a scheduled text. Remove it, or add it again.", field="media")
 
     @staticmethod
     def forget_unsent() -> int:
         """Drop the rows of files that were put up a day ago and never sent; how many."""
-        old = (Attachment.message_id.is_(None), Attachment.member_id.is_not(None), Attachment.next_at <= clock.now() - KEEP_UNSENT)
+        old = (Attachment.message_id.is_(None), Attachment.member_id.is_not(None), Attachment.scheduled_id.is_(None), Attachment.next_at <= clock.now() - KEEP_UNSENT)
         if db.session.scalar(sa.select(Attachment.id).where(*old).limit(1)) is None:
             return 0
         return len(db.session.execute(sa.delete(Attachment).where(*old).returning(Attachment.id)).all())
@@ -289,11 +315,12 @@ class Attachment(Model):
         )
 
 
+UNDOABLE = sa.text("dispatch.undo_until IS NOT NULL AND dispatch.state IN ('queued','held')")  # word for word, too
 WAITING = sa.text("dispatch.state IN ('queued','sending','checking')")  # word for word as the partial index says it, or SQLite does not use it
 
 
 class Dispatch(Model):
-    """The outbox row of an outgoing message (STACK 7). States: queued, sending, checking, sent, failed, uncertain, canceled."""
+    """The outbox row of an outgoing message (STACK 7). States: queued, sending, checking, sent, failed, uncertain, canceled, held (until a person decides)."""
 
     __tablename__ = "dispatch"
     message_id: Mapped[int] = mapped_column(sa.ForeignKey("message.id"), unique=True)
@@ -309,6 +336,9 @@ class Dispatch(Model):
     lane: Mapped[str] = mapped_column(sa.String(4), default="send", server_default="send")  # the queue that is rung: send, auto or bulk
     counted_on: Mapped[date | None] = mapped_column()  # the Pacific day whose cap its segments were taken from
     exempt: Mapped[list[str]] = mapped_column(sa.JSON, default=list)  # gate rules that do not apply, e.g. the STOP confirmation
+    undo_until: Mapped[datetime | None] = mapped_column(Moment)  # it waits so long for its author to take it back; later texts of the conversation wait with it
+    seen: Mapped[int] = mapped_column(default=0, server_default="0")  # id of the newest text from the customer that its author saw
+    added: Mapped[int] = mapped_column(default=0, server_default="0")  # how many characters at its end nobody typed
     message: Mapped[Message] = relationship()
 
     __table_args__ = (
@@ -317,19 +347,23 @@ class Dispatch(Model):
             sqlite_where=sa.text("state IN ('queued','sending','checking')"), postgresql_where=sa.text("state IN ('queued','sending','checking')"),
         ),
         sa.Index("ix_dispatch_order", "conversation_id", "id"),
+        sa.Index(
+            "ix_dispatch_undoable", "conversation_id",
+            sqlite_where=sa.text("undo_until IS NOT NULL AND state IN ('queued','held')"), postgresql_where=sa.text("undo_until IS NOT NULL AND state IN ('queued','held')"),
+        ),
     )
 
     @staticmethod
-    def queue(message: Message, exempt: tuple[str, ...] = (), until: datetime | None = None) -> Dispatch:
-        """Put a message in the outbox, in the transaction that wrote it, and ring for a worker after commit, or leave it waiting `until`."""
+    def queue(message: Message, exempt: tuple[str, ...] = (), until: datetime | None = None, seen: int = 0, added: int = 0) -> Dispatch:
+        """Put a message in the outbox, in the transaction that wrote it, and ring for a worker after commit, or leave it waiting `until`, or to be undone."""
         from inbox.models.gate import Path
 
-        now = clock.now()
+        now, undo = clock.now(), message.undo_until
         dispatch = Dispatch(
-            message_id=message.id, conversation_id=message.conversation_id, next_at=until or now, held_until=until, sweep_at=until or now + SWEEP_AFTER,
-            exempt=list(exempt), lane=Path(message.path or "reply").lane,
+            message_id=message.id, conversation_id=message.conversation_id, next_at=until or undo or now, held_until=until, sweep_at=until or undo or now + SWEEP_AFTER,
+            exempt=list(exempt), lane=Path(message.path or "reply").lane, undo_until=undo, seen=seen, added=added,
         ).save()
-        if until is None:
+        if until is None and undo is None:
             dispatch.ring()
         return dispatch
 
@@ -528,7 +562,7 @@ class Dispatch(Model):
         done = db.session.execute(
             sa.update(Dispatch)
             .where(Dispatch.id == self.id, Dispatch.state.in_(("failed", "uncertain", "sent")))
-            .values(state="queued", claim=None, attempt=0, first_try_at=None, counted_on=None, next_at=now, sweep_at=now + SWEEP_AFTER)
+            .values(state="queued", claim=None, attempt=0, first_try_at=None, counted_on=None, undo_until=None, next_at=now, sweep_at=now + SWEEP_AFTER)
             .returning(Dispatch.id)
         ).scalar()
         if done:
@@ -538,7 +572,7 @@ class Dispatch(Model):
     def take_back(self) -> bool:
         """End a row that no worker has, and never had with an unknown end; False when one was faster."""
         taken = db.session.execute(
-            sa.update(Dispatch).where(Dispatch.id == self.id, Dispatch.state == "queued").values(state="canceled", claim=None).returning(Dispatch.id)
+            sa.update(Dispatch).where(Dispatch.id == self.id, Dispatch.state.in_(("queued", "held"))).values(state="canceled", claim=None).returning(Dispatch.id)
         ).scalar()
         if taken is not None:
             db.session.refresh(self)

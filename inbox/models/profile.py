@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ENDING = 60  # characters of the signature under texts
 BLOCK = 2000  # characters of the signature under e-mails, as typed
+UNDO_CHOICES = (0, 5, 10, 20)  # seconds
+UNDO_USUAL = 5
 
 
 class Profiled(Model):
@@ -31,6 +33,8 @@ class Profiled(Model):
     email_signature: Mapped[str] = mapped_column(sa.Text, default="", server_default="", deferred=True)  # as typed; cleaned whenever it is shown or sent
 
     phone: Mapped[str] = mapped_column(sa.String(20), default="", server_default="", deferred=True)  # rings first when they call a customer; E.164
+
+    undo_seconds: Mapped[int] = mapped_column(sa.SmallInteger, default=lambda: UNDO_USUAL, server_default="5")  # how long their texts wait, so that they can be undone
 
     if TYPE_CHECKING:
         account_id: Any

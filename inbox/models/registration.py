@@ -263,11 +263,20 @@ class Registration(Model):
             if status.state in ("approved", "rejected", "suspended", "expired"):
                 self.decided_at = clock.now()
                 background.enqueue("send_mail", "registration", self.id, on="mail")
+                self._tell()
             if status.state == "approved":
                 self.next_check_at = clock.now() + timedelta(hours=1)
                 self._join_inboxes(refused)
             if status.state in ("rejected", "expired"):
                 self.next_check_at = None
+
+    def _tell(self) -> None:
+        """Put the carriers' decision into the trays of who manages registrations."""
+        from inbox.models.member import Member
+        from inbox.models.tray import TrayItem
+
+        people = Member.holding(self.account_id, Permission.REGISTRATION_MANAGE)
+        TrayItem.tell(people, "registration", state=self.state, team=self.team.name, registration=self.public_id)
 
     def _join_inboxes(self, but: Iterable[int] = ()) -> None:
         """The team's inboxes but these may text from now on; replies that waited leave."""

@@ -353,7 +353,7 @@ def _differences(marks: dict[type[Model], int], before: Rows, after: Rows) -> li
     for message in fresh[Message]:
         assert isinstance(message, Message)  # noqa: S101 - for the type
         what = {"in": "text", "call": "call"}.get(message.kind, "answer")
-        found.append({"what": what, "inbox": message.inbox_id, "address": message.conversation.address})
+        found.append({"what": what, "inbox": message.inbox_id, "address": message.peer})
     found += [{"what": "conversation", "inbox": row.inbox_id, "address": row.address} for row in fresh[Conversation] if isinstance(row, Conversation)]
     found += [{"what": "contact", "address": row.phone} for row in fresh[Contact] if isinstance(row, Contact)]
     found += [{"what": "receipt"} for _ in fresh[ReceiptRow]]

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     On: TypeAlias = Conversation | Inbox | Registration | Team | None
 
 
+READING = frozenset({Permission.CONVERSATIONS_VIEW, Permission.CONTACTS_VIEW})
+
+
 class NoSeat(Refused):
     """The member may look but not act."""
 
@@ -173,6 +176,12 @@ class Rights(Model):
     def sees_all(self) -> bool:
         """Owner and Supervisor see every shared inbox (PERM-6)."""
         return Permission.CONVERSATIONS_ALL in self.permissions_everywhere
+
+    @property
+    def sees_personal(self) -> bool:
+        """Whether customers' numbers and addresses are shown: only who may see them wherever they read customers at all."""
+        places = [self.permissions_in(team) for team in self._held]
+        return Permission.CONTACTS_PII in self.permissions and all(Permission.CONTACTS_PII in held for held in places if held & READING)
 
     # -- where ----------------------------------------------------------------------------------------------------------
 

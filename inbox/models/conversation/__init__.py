@@ -11,13 +11,17 @@ from inbox.models.conversation.locking import Held, Lock, Locking, LockLost, Loc
 from inbox.models.conversation.reading import Item, Reading
 from inbox.models.conversation.receiving import Receiving
 from inbox.models.conversation.replying import Replying, Stale
+from inbox.models.conversation.tagging import Tagged
 from inbox.models.gate import SendRefused
 
 _OPEN = sa.text("archived_at IS NULL")
 _ARCHIVED = sa.text("archived_at IS NOT NULL")
+_OWED = sa.text("owed_since IS NOT NULL AND archived_at IS NULL")
+_SNOOZED = sa.text("snoozed_until IS NOT NULL")
+_SPAM = sa.text("spam_at IS NOT NULL")
 
 
-class Conversation(Receiving, Assigning, Listing, Reading):
+class Conversation(Receiving, Assigning, Listing, Reading, Tagged):
     """The thread between one inbox and one contact on one channel."""
 
     __tablename__ = "conversation"
@@ -26,7 +30,17 @@ class Conversation(Receiving, Assigning, Listing, Reading):
         sa.Index("ix_conversation_address", "inbox_id", "address", "id"),
         sa.Index("ix_conversation_open", "inbox_id", "last_activity_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         sa.Index("ix_conversation_assignee", "inbox_id", "assignee_id", "last_activity_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        sa.Index("ix_conversation_owed", "inbox_id", "owed_since", "id", sqlite_where=_OWED, postgresql_where=_OWED),
+        sa.Index("ix_conversation_owed_mine", "assignee_id", "owed_since", "id", sqlite_where=_OWED, postgresql_where=_OWED),
+        sa.Index("ix_conversation_owed_work", "account_id", "owed_since", "id", sqlite_where=_OWED, postgresql_where=_OWED),
+        sa.Index("ix_conversation_mine", "assignee_id", "last_inbound_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        sa.Index("ix_conversation_mine_out", "assignee_id", "last_inbound_at", "id", sqlite_where=_ARCHIVED, postgresql_where=_ARCHIVED),
+        sa.Index("ix_conversation_work", "account_id", "last_activity_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        sa.Index("ix_conversation_work_out", "account_id", "last_activity_at", "id", sqlite_where=_ARCHIVED, postgresql_where=_ARCHIVED),
         sa.Index("ix_conversation_archived", "inbox_id", "last_activity_at", "id", sqlite_where=_ARCHIVED, postgresql_where=_ARCHIVED),
+        sa.Index("ix_conversation_snoozed", "inbox_id", "last_activity_at", "id", sqlite_where=_SNOOZED, postgresql_where=_SNOOZED),
+        sa.Index("ix_conversation_waking", "snoozed_until", sqlite_where=_SNOOZED, postgresql_where=_SNOOZED),
+        sa.Index("ix_conversation_spam", "inbox_id", "last_activity_at", "id", sqlite_where=_SPAM, postgresql_where=_SPAM),
         sa.Index("ix_conversation_holder", "assignee_id"),
         sa.Index(
             "ix_conversation_unread", "inbox_id", "assignee_id", "last_activity_at",

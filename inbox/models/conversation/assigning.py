@@ -25,10 +25,11 @@ class Assigning(ConversationRow):
 
     __abstract__ = True
 
-    def assign_to(self, member: Member | None, *, by: Member, expected: Member | int | None) -> None:
+    def assign_to(self, member: Member | None, *, by: Member, expected: Member | int | None, tell: bool = True) -> None:
         """Assign to `member` or to nobody, if it is still with `expected` (ASG-2); raises TakenAlready with who has it.
 
         Taking for oneself needs the take permission, anything else the assign permission; the new assignee must be able to reply.
+        Whoever assigns many tells it once, and not with each (`tell`).
         """
         attend(by, member)
         mine = member is not None and member.id == by.id
@@ -56,7 +57,8 @@ class Assigning(ConversationRow):
             to=member.id if member else None, to_name=member.name if member else None, before=before,
         )
         self.changed()
-        Notice.give("assigned", self, to=member, by=by)  # type: ignore[arg-type]
+        if tell:
+            Notice.give("assigned", self, to=member, by=by)  # type: ignore[arg-type]
 
     @staticmethod
     def hand_over_lost(member: Member, *, to: Member | None, by: Member, inbox_id: int | None = None) -> int:

@@ -235,6 +235,8 @@ class Locking(ConversationRow):
             )
         )
         self.changed("lock", waiting=waiting)
+        for member_id in waiting:
+            Notice.give("free", self, to=member_id)  # type: ignore[arg-type]
 
     def _deadlines(self, now: datetime) -> dict[str, Any]:
         inbox = self.inbox

@@ -20,6 +20,7 @@ from inbox.models.member import Member
 from inbox.models.message import Attachment, Message
 from inbox.models.notification import Notice
 from inbox.models.rights import attend
+from inbox.models.search.index import add_message
 from inbox.permissions import Permission
 
 DEFAULTS = {
@@ -50,7 +51,8 @@ class Receiving(Replying):
     def receive(inbox: Inbox, inbound: Inbound, *, obey: bool = True) -> Message | None:
         """Store an inbound text in its conversation; None when this very text was stored before.
 
-        Finds the contact by number and the conversation by (inbox, address); an archived one comes back, or starts anew when the inbox says so.
+        Finds the contact by number and the conversation by (inbox, address); an archived one comes back, or starts anew when the inbox says so. A snoozed
+        one always comes back itself, and what is spam stays spam.
         Without `obey` a keyword in it is only kept: it came too late to be answered.
         """
         from inbox.models.conversation import Conversation
@@ -70,7 +72,7 @@ class Receiving(Replying):
             .values(
                 account_id=inbox.account_id, conversation_id=conversation.id, inbox_id=inbox.id, kind="in", body=clean_body(inbound.text),
                 state="received", provider_id=inbound.provider_id, public_id=new_public_id(), ref=new_public_id() + new_public_id(),
-                occurred_at=inbound.occurred_at, created_at=clock.now(), verdict=[],
+                occurred_at=inbound.occurred_at, created_at=clock.now(), verdict=[], address=inbound.sender if inbound.sender != conversation.address else None,
             )
             .on_conflict_do_nothing(index_elements=["inbox_id", "provider_id"])
             .returning(Message.id)
@@ -85,9 +87,11 @@ class Receiving(Replying):
             ).save()
             background.enqueue("fetch_media", attachment.id)
         db.session.refresh(message)
-        if keyword is None and not contact.blocked and phones.maybe_opt_out(message.body) and not Allowed.read(inbox, inbound.sender).opted_out:
+        add_message(message, files=len(inbound.media))
+        silent = conversation.contact.blocked or conversation.spam
+        if keyword is None and not silent and phones.maybe_opt_out(message.body) and not Allowed.read(inbox, inbound.sender).opted_out:
             message.opt_out = "asked"
-        if contact.blocked:
+        if silent:
             conversation._keep_only(message)
         else:
             conversation._take_in(message)
@@ -96,7 +100,7 @@ class Receiving(Replying):
         return message
 
     def _keep_only(self, message: Message) -> None:
-        """A blocked contact's text: it is there for who looks, and moves, marks and tells nothing (MSG-1)."""
+        """A blocked contact's text, or one more of a spam conversation: it is there for who looks, and moves, marks and tells nothing (MSG-1, CONV-8)."""
         db.session.execute(
             sa.update(type(self))
             .where(type(self).id == self.id)
@@ -107,20 +111,26 @@ class Receiving(Replying):
         message.changed()
 
     def _take_in(self, message: Message) -> None:
+        from inbox.models.scheduled_sending import drop_answered
+        from inbox.models.undo import hold_back
+
         if self.archived:
-            self._reopen(None)
+            self._reopen(None)  # type: ignore[misc]
         db.session.execute(
             sa.update(type(self))
             .where(type(self).id == self.id)
             .values(
                 last_inbound_id=sa.case((type(self).last_inbound_id < message.id, message.id), else_=type(self).last_inbound_id),
                 last_inbound_at=clock.now(), version=type(self).version + 1, unread=True, failed=False,
+                owed_since=self._owed_from(message),
             )
             .execution_options(synchronize_session=False)
         )
         db.session.refresh(self)
         self.touch(message)
         db.session.flush()
+        hold_back(self)  # type: ignore[arg-type]
+        drop_answered(self)  # type: ignore[arg-type]
         message.changed()
         self.changed(inbound=True)
         Notice.give("message", self, message=message)  # type: ignore[arg-type]
@@ -129,9 +139,9 @@ class Receiving(Replying):
         """STOP, START and HELP, whole messages only; one confirmation for each change, unless the provider has `answered` it."""
         if keyword is None:
             return
-        inbox, said, source = self.inbox, keyword, "text"
+        inbox, said, source, address = self.inbox, keyword, "text", message.peer
         if keyword == "START":
-            asked, allowed = OptInRequest.to(inbox.id, self.address), Allowed.read(inbox, self.address)
+            asked, allowed = OptInRequest.to(inbox.id, address), Allowed.read(inbox, address)
             if asked is not None and asked.answered_at is None and inbox.double_opt_in:
                 asked.answered_at = clock.now()
                 said, source = ("START" if allowed.opted_out else "YES"), "double"
@@ -141,7 +151,7 @@ class Receiving(Replying):
             self._settle_questions()
         if keyword in ("STOP", "START"):
             changed = Consent.put(
-                self.account_id, inbox.team_id, self.address, opted_out=keyword == "STOP", source=source, evidence=message.body, inbox_id=inbox.id, message=message
+                self.account_id, inbox.team_id, address, opted_out=keyword == "STOP", source=source, evidence=message.body, inbox_id=inbox.id, message=message
             )
             if not changed:
                 return
@@ -149,7 +159,7 @@ class Receiving(Replying):
         if answered and inbox.texting.adapter.caps.handles_optout:
             return
         reply = {"STOP": inbox.stop_reply, "START": inbox.start_reply, "HELP": inbox.help_reply}.get(said)
-        self.answer_automatically(reply or DEFAULTS[said].format(name=inbox.account.name), exempt=("consent", "opt_in") if keyword in ("STOP", "HELP") else ())
+        self.answer_automatically(reply or DEFAULTS[said].format(name=inbox.account.name), exempt=("consent", "opt_in") if keyword in ("STOP", "HELP") else (), to=address)
 
     def _settle_questions(self) -> None:
         """A plain STOP answers what was still asked about earlier texts."""
@@ -162,7 +172,7 @@ class Receiving(Replying):
     def answer_opt_out(self, message: Message, out: bool, *, by: Member) -> None:
         """What a member made of a text that may mean "no more texts"; the first answer counts (MSG-2)."""
         by.require(Permission.CONVERSATIONS_REPLY, on=self)  # type: ignore[arg-type]
-        hold_still(self.account_id, self.address, alone=True)
+        hold_still(self.account_id, message.peer, alone=True)
         first = db.session.execute(
             sa.update(Message).where(Message.id == message.id, Message.opt_out == "asked").values(opt_out="yes" if out else "no").returning(Message.id)
             .execution_options(synchronize_session=False)
@@ -175,7 +185,7 @@ class Receiving(Replying):
         inbox = self.inbox
         if out:
             Consent.put(
-                self.account_id, inbox.team_id, self.address, opted_out=True, source="hand", evidence=message.body, inbox_id=inbox.id, message=message, by=by
+                self.account_id, inbox.team_id, message.peer, opted_out=True, source="hand", evidence=message.body, inbox_id=inbox.id, message=message, by=by
             )
         Event.record("contact.opted_out" if out else "contact.kept", account=self.account_id, by=by, conversation=self, source="hand", message=message.id)  # type: ignore[arg-type]
         message.changed()
@@ -183,23 +193,21 @@ class Receiving(Replying):
 
     @staticmethod
     def find_or_open(inbox: Inbox, contact: Contact, address: str, *, archived: bool) -> Conversation:  # type: ignore[name-defined]  # noqa: F821
-        """The conversation of (inbox, address): the open one, else the newest archived one if the inbox reopens, else a new one."""
+        """The conversation of (inbox, address): the open one, else a snoozed one, else the newest one if it is spam or the inbox reopens, else a new one."""
         from inbox.models.conversation import Conversation
 
         owner = contact.owner
         attend(owner)
-        now_owner = db.session.scalar(sa.select(Contact.owner_id).where(Contact.id == contact.id).with_for_update(key_share=True))  # one at a time per contact
+        now_owner, stands = db.session.execute(
+            sa.select(Contact.owner_id, Contact.merged_into_id).where(Contact.id == contact.id).with_for_update(key_share=True)  # one at a time per contact
+        ).one()
+        if stands is not None:  # merged this very moment
+            return Conversation.find_or_open(inbox, db.session.get_one(Contact, stands, populate_existing=True), address, archived=archived)
         if owner and now_owner != owner.id:
             owner = None  # it got another owner this very moment
         found = Conversation.open_one(inbox.id, address)
-        if found is None and (inbox.reopen or archived):
-            found = db.session.scalar(
-                sa.select(Conversation)
-                .where(Conversation.inbox_id == inbox.id, Conversation.address == address)
-                .order_by(Conversation.id.desc())
-                .limit(1)
-                .with_for_update(key_share=True)
-            )
+        if found is None:
+            found = Conversation._put_away(inbox, address, anything=inbox.reopen or archived)
         if found is not None:
             return found
         now = clock.now()
@@ -223,6 +231,16 @@ class Receiving(Replying):
         if owner:
             Event.record("conversation.assigned", account=inbox.account_id, conversation=conversation, to=owner.id, to_name=owner.name, source="owner")
         return conversation
+
+    @staticmethod
+    def _put_away(inbox: Inbox, address: str, *, anything: bool) -> Conversation | None:  # type: ignore[name-defined]  # noqa: F821
+        """The open conversation that one of the address was merged into, else a snoozed one, else the newest one if it is spam or `anything` will do."""
+        from inbox.models.conversation import Conversation
+
+        led = sa.select(sa.func.coalesce(Conversation.merged_into_id, Conversation.id)).where(Conversation.inbox_id == inbox.id, Conversation.address == address)
+        query = sa.select(Conversation).where(Conversation.id.in_(led)).limit(1).with_for_update(key_share=True)
+        newest = db.session.scalar(query.order_by(Conversation.archived_at.is_not(None), Conversation.snoozed_until.is_(None), Conversation.id.desc()))
+        return newest if newest is not None and (anything or not newest.archived or newest.snoozed or newest.spam) else None
 
     @staticmethod
     def open_one(inbox_id: int, address: str) -> Conversation | None:  # type: ignore[name-defined]  # noqa: F821

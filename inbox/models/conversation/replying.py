@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -12,16 +13,20 @@ from inbox.models.base import Refused, db
 from inbox.models.consent import Allowed, OptInRequest
 from inbox.models.conversation.archiving import Archiving
 from inbox.models.conversation.locking import Locking
+from inbox.models.conversation.owing import Owing
 from inbox.models.draft import Draft
 from inbox.models.event import Event
 from inbox.models.gate import Judgement, Path, judge
 from inbox.models.member import Member
+from inbox.models.mention import Span, spans, tell_of_note
 from inbox.models.message import Attachment, Dispatch, Message
 from inbox.models.rights import attend
+from inbox.models.search.index import add_message
 from inbox.permissions import Permission
 from inbox.plain import cheaper
 
 if TYPE_CHECKING:
+    from inbox.models.conversation import Conversation
     from inbox.models.inbox import Inbox
 
 OPT_IN_REQUEST = "{name}: reply YES to get texts from us, STOP to get none. Message and data rates may apply."
@@ -39,7 +44,13 @@ class Stale(Refused):
         super().__init__(f"{texts} since you started. Review, then send.")
 
 
-class Replying(Locking, Archiving):
+class MergedAway(Refused):
+    """It is part of another conversation now."""
+
+    status = 409
+
+
+class Replying(Locking, Archiving, Owing):
     """Replies and notes of one conversation."""
 
     __abstract__ = True
@@ -49,7 +60,7 @@ class Replying(Locking, Archiving):
         body: str,
         *,
         by: Member,
-        fence: int,
+        fence: int | None,
         seen: int,
         nonce: str | None = None,
         anyway: bool = False,
@@ -59,8 +70,8 @@ class Replying(Locking, Archiving):
     ) -> Message:
         """Queue a reply: gate, fence, thread check, message, outbox row and event in the caller's one transaction.
 
-        `fence` is the lock's number the writer got, `seen` the id of the newest inbound message they saw, `nonce` makes a repeated post harmless;
-        `keep_draft` leaves what is half typed in the conversation: this text was typed elsewhere.
+        `fence` is the lock's number the writer got (None for a scheduled text, which needs none when it leaves), `seen` the id of the newest inbound
+        message they saw, `nonce` makes a repeated post harmless; `keep_draft` leaves what is half typed in the conversation: this text was typed elsewhere.
         Raises SendRefused, LockLost or Stale; then nothing is written and the caller keeps the text.
         """
         by.require(Permission.CONVERSATIONS_REPLY, on=self)  # type: ignore[arg-type]
@@ -71,24 +82,29 @@ class Replying(Locking, Archiving):
         if repeated:
             return repeated
         Attachment.claim(uploads or [])
-        text = self._with_way_out(self._signed(body, by), path)
-        judgement = judge(self, clean_body(text), media=len(uploads or []), path=path).require()
-        self.hold(by=by, fence=fence)
+        text = self.as_sent(body, by, path)
+        typed = cheaper(clean_body(body)) if self.inbox.plain_texts else clean_body(body)
+        judgement = judge(self, text, media=len(uploads or []), path=path).require()
+        if fence is not None or path is not Path.SCHEDULED:
+            self.hold(by=by, fence=fence or 0)
         moved = db.session.execute(
             sa.update(type(self))
             .where(type(self).id == self.id, sa.true() if anyway else type(self).last_inbound_id <= seen)
             .values(version=type(self).version + 1)
-            .returning(type(self).version)
+            .returning(type(self).last_inbound_id)
             .execution_options(synchronize_session=False)
         ).scalar()
         if moved is None:
             raise Stale(self.inbound_after(seen))
-        message = self._write("out", text, by=by, nonce=nonce, judgement=judgement, path=path, uploads=uploads, keep_draft=keep_draft)
+        message = self._write(
+            "out", text, by=by, nonce=nonce, judgement=judgement, path=path, uploads=uploads, keep_draft=keep_draft,
+            seen=moved, added=len(text) - len(typed) if text.startswith(typed) else 0, answers=path.live or moved <= seen,
+        )
         Event.record("message.sent", account=self.account_id, by=by, conversation=self, message=message.id)  # type: ignore[arg-type]
         return message
 
-    def note(self, body: str, *, by: Member, nonce: str | None = None) -> Message:
-        """An internal note: needs no lock and leaves nothing."""
+    def note(self, body: str, *, by: Member, nonce: str | None = None, named: list[Span] | None = None) -> Message:
+        """An internal note: needs no lock and leaves nothing. Tells whom it names, and who follows; `named` is worked out from the words when not given."""
         by.require(Permission.CONVERSATIONS_NOTE, on=self)  # type: ignore[arg-type]
         body = clean_body(body)
         if not body:
@@ -102,16 +118,18 @@ class Replying(Locking, Archiving):
         message = Message(
             account_id=self.account_id, conversation_id=self.id, inbox_id=self.inbox_id, kind="note", author_id=by.id, body=body, state="note", nonce=_short(nonce)
         ).save()
+        add_message(message)
+        tell_of_note(message, self, spans(self, body) if named is None else named, by=by)  # type: ignore[arg-type]
         self._drop_draft(by, "note")
         message.changed()
         return message
 
-    def answer_automatically(self, body: str, *, exempt: tuple[str, ...] = (), path: Path = Path.AUTO) -> Message | None:
-        """A text no person wrote (STOP confirmation, HELP, out of office, a flow's step); None when the gate says no."""
-        judgement = judge(self, clean_body(body), path=path, exempt=exempt)
+    def answer_automatically(self, body: str, *, exempt: tuple[str, ...] = (), path: Path = Path.AUTO, to: str | None = None) -> Message | None:
+        """A text no person wrote (STOP confirmation, HELP, out of office, a flow's step), to the number that asked for it; None when the gate says no."""
+        judgement = judge(self, clean_body(body), path=path, exempt=exempt, address=to)
         if judgement.refusal:
             return None
-        return self._write("auto", body, by=None, nonce=None, judgement=judgement, path=path, uploads=None, exempt=exempt)
+        return self._write("auto", body, by=None, nonce=None, judgement=judgement, path=path, uploads=None, exempt=exempt, to=to)
 
     def gate(self, body: str, *, media: int = 0, exempt: tuple[str, ...] = (), path: Path = Path.REPLY) -> list[dict[str, Any]]:
         """The one send gate (MSG-1): every rule's answer as stored with a message; raises SendRefused with the first no."""
@@ -122,20 +140,8 @@ class Replying(Locking, Archiving):
         inbox: Inbox, to: str, body: str, *, by: Member, nonce: str | None = None, uploads: list[Attachment] | None = None
     ) -> Message:
         """Start a conversation from `inbox`; it lands in Archived until the contact answers (CONV-5)."""
-        from inbox.models.contact import Contact
-        from inbox.models.conversation import Conversation
-
-        by.require(Permission.CONVERSATIONS_COMPOSE, on=inbox)
-        inbox.require_registered()
-        address = phones.normalize(to, phones.region_of(inbox.phone) or "US") if inbox.phone else None
-        if address is None:
-            raise Refused("That is not a phone number. Include the area code, for example (415) 555-0134.", field="to")
-        if address == inbox.phone:
-            raise Refused("That is this inbox’s own number.", field="to")
-        contact = Contact.at(inbox.account_id, address)
-        attend(by, contact.owner)
-        by.require(Permission.CONVERSATIONS_COMPOSE, on=inbox)
-        conversation = Conversation.find_or_open(inbox, contact, address, archived=True)
+        conversation = Replying.first_to(inbox, to, by=by)
+        contact, address = conversation.contact, conversation.address
         repeated = conversation._posted(nonce)
         if repeated:
             return repeated
@@ -150,6 +156,24 @@ class Replying(Locking, Archiving):
         if mine is None or mine.fence != held.fence:  # they were not in it on another page
             conversation.release(by=by, fence=held.fence)
         return message
+
+    @staticmethod
+    def first_to(inbox: Inbox, to: str, *, by: Member) -> Conversation:
+        """The conversation that a text which `by` starts belongs to: the one there is, else a new one in Archived."""
+        from inbox.models.contact import Contact
+        from inbox.models.conversation import Conversation
+
+        by.require(Permission.CONVERSATIONS_COMPOSE, on=inbox)
+        inbox.require_registered()
+        address = phones.normalize(to, phones.region_of(inbox.phone) or "US") if inbox.phone else None
+        if address is None:
+            raise Refused("That is not a phone number. Include the area code, for example (415) 555-0134.", field="to")
+        if address == inbox.phone:
+            raise Refused("That is this inbox’s own number.", field="to")
+        contact = Contact.at(inbox.account_id, address)
+        attend(by, contact.owner)
+        by.require(Permission.CONVERSATIONS_COMPOSE, on=inbox)
+        return Conversation.find_or_open(inbox, contact, address, archived=True)
 
     def _ask_first(self, body: str, *, by: Member, nonce: str | None, uploads: list[Attachment] | None, path: Path = Path.COMPOSE) -> Message:
         """The question for an opt-in in place of our first text, which stays the writer's draft; returns the question."""
@@ -166,7 +190,7 @@ class Replying(Locking, Archiving):
 
     def _with_way_out(self, text: str, path: Path) -> str:
         """The text, with how to opt out when it is the first of a conversation that we start."""
-        starts = path in (Path.COMPOSE, Path.BULK) and not self.last_message_id and self.inbox.append_opt_out
+        starts = path in (Path.COMPOSE, Path.BULK, Path.SCHEDULED) and not self.last_message_id and self.inbox.append_opt_out
         return f"{text}\n{WAY_OUT}" if starts and text and "reply stop" not in text.casefold() else text
 
     def inbound_after(self, seen: int) -> int:
@@ -180,7 +204,8 @@ class Replying(Locking, Archiving):
 
     def _one_writer(self) -> None:
         """Let one writer at a time decide on this conversation; always before its lock row, so that no two wait for each other."""
-        db.session.execute(sa.select(type(self).id).where(type(self).id == self.id).with_for_update(key_share=True))
+        if db.session.scalar(sa.select(type(self).merged_into_id).where(type(self).id == self.id).with_for_update(key_share=True)) is not None:
+            raise MergedAway("This conversation was merged into another one a moment ago. Your text is kept: reload to go on there.")
 
     def _posted(self, nonce: str | None) -> Message | None:
         nonce = _short(nonce)
@@ -193,6 +218,10 @@ class Replying(Locking, Archiving):
         body = clean_body(body)
         text = f"{body}{self.text_ending(by)}" if body else body
         return cheaper(text) if self.inbox.plain_texts else text
+
+    def as_sent(self, body: str, by: Member, path: Path) -> str:
+        """The text as it would leave now: what was typed and what is added to it."""
+        return clean_body(self._with_way_out(self._signed(body, by), path))
 
     def text_ending(self, by: Member) -> str:
         """What is added to each text of this member; empty where nothing is."""
@@ -219,18 +248,28 @@ class Replying(Locking, Archiving):
         uploads: list[Attachment] | None,
         exempt: tuple[str, ...] = (),
         keep_draft: bool = False,
+        seen: int = 0,
+        added: int = 0,
+        to: str | None = None,
+        answers: bool = True,  # False when it was written before the customer's newest text
     ) -> Message:
+        waits = by.undo_seconds if by and path.undoable and judgement.until is None else 0
         message = Message(
             account_id=self.account_id, conversation_id=self.id, inbox_id=self.inbox_id, kind=kind, author_id=by.id if by else None, body=body,
             state="queued", nonce=_short(nonce), verdict=judgement.stored(), path=str(path), segments=phones.segments(body).segments or 1,
+            undo_until=clock.now() + timedelta(seconds=waits) if waits else None, address=to if to != self.address else None,
         ).save()
         for position, upload in enumerate(uploads or []):
             upload.message_id, upload.position = message.id, position
             db.session.add(upload)
-        Dispatch.queue(message, exempt, until=judgement.until)
+        add_message(message, files=len(uploads or []))
+        Dispatch.queue(message, exempt, until=judgement.until, seen=seen, added=added)
         self.touch(message)
         if kind == "out":
-            self.unread, self.failed = False, False
+            self.failed = False
+        if kind == "out" and answers:
+            self.unread = False
+            self._answered()
         if by and not keep_draft:
             self._drop_draft(by, "reply")
         db.session.flush()
