@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import logging
 import os
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from inbox import assets, logs
 from inbox import config as settings_module
 from inbox.config import Settings
 
-STATIC = Path(__file__).parent / "static"
+STATIC = assets.STATIC
 
 
 def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
@@ -25,6 +25,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
     app.config.update(_flask_config(settings), **overrides)
     app.config["SETTINGS"] = settings
     logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    logs.keep_personal_data_out()
     os.environ.setdefault("RQ_KEY_PREFIX", settings.rq_key_prefix)
 
     from inbox import extensions
@@ -32,6 +33,7 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
 
     secret.use_keys(settings.encryption_key)
     carrier.allow_private([each for each in settings.trusted_carriers.split(",") if each])
+    app.after_request(assets.for_everybody)  # the first here is the last to run
     extensions.htmx.init_app(app)
     extensions.db.init_app(app)
     with app.app_context():
@@ -45,13 +47,15 @@ def create_app(settings: Settings | None = None, **overrides: Any) -> Flask:
     extensions.sock.init_app(app)
 
     from inbox import cli, views
+    from inbox.views import personal
 
     views.register(app)
     cli.register(app)
     app.wsgi_app = _uncompressed_sockets(ProxyFix(app.wsgi_app, x_for=app.config["PROXIES"], x_proto=app.config["PROXIES"], x_host=0))  # type: ignore[method-assign]
-    _static_files(app)
+    assets.register(app)
     app.after_request(_headers)
     app.after_request(_compressed)
+    app.after_request(personal.covered)  # the last here is the first to run: before anything is packed
     return app
 
 
@@ -119,41 +123,9 @@ def _uncompressed_sockets(wsgi: Any) -> Any:
     return middleware
 
 
-def _static_files(app: Flask) -> None:
-    """Serve /static/<hash>/<path>: immutable, because the address changes with the content."""
-    from flask import send_from_directory, url_for
-
-    digests: dict[str, str] = {}
-    packed: dict[str, bytes] = {}
-
-    def digest(path: str) -> str:
-        if app.debug or path not in digests:
-            digests[path] = hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:10]
-        return digests[path]
-
-    def static(version: str, path: str) -> Response:
-        response = send_from_directory(STATIC, path)
-        if request.accept_encodings["gzip"] and response.status_code == 200 and response.mimetype in COMPRESSED:
-            if app.debug or path not in packed:
-                packed[path] = gzip.compress((STATIC / path).read_bytes(), 9)
-            response.close()
-            response = Response(packed[path], mimetype=response.mimetype, headers={"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
-        response.cache_control.max_age, response.cache_control.public = 31536000, True
-        response.cache_control.immutable = True
-        return response
-
-    from inbox.views.access import public
-
-    app.add_url_rule("/static/<version>/<path:path>", "static", public(static))
-    app.jinja_env.globals["asset"] = lambda path: url_for("static", version=digest(path), path=path)
-
-
-COMPRESSED = {"text/html", "text/css", "text/javascript", "image/svg+xml", "application/json"}
-
-
 def _compressed(response: Response) -> Response:
     """Pack answers of more than half a kilobyte; other sites cannot make a browser ask for ours with its cookie (SameSite), so nobody can probe their size."""
-    wanted = request.accept_encodings["gzip"] and response.mimetype in COMPRESSED and not response.direct_passthrough
+    wanted = request.accept_encodings["gzip"] and response.mimetype in assets.TEXT and not response.direct_passthrough
     if wanted and "Content-Encoding" not in response.headers and response.status_code not in (204, 304) and (response.content_length or 0) > 500:
         response.set_data(gzip.compress(response.get_data(), 4))
         response.headers["Content-Encoding"] = "gzip"
@@ -163,12 +135,14 @@ def _compressed(response: Response) -> Response:
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self'; font-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; manifest-src 'self'"
+    "form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; manifest-src 'self'; worker-src 'self'"
 )
 
 
 def _headers(response: Response) -> Response:
-    """The same security headers on every answer, fragments and errors included (SECURITY S07)."""
+    """The same security headers on every answer, fragments and errors included (SECURITY S07); files of the pages bring their few."""
+    if request.endpoint == "static" and response.status_code == 200:
+        return response
     headers = response.headers
     headers.setdefault("Content-Security-Policy", CSP)
     headers["X-Content-Type-Options"] = "nosniff"
@@ -176,9 +150,8 @@ def _headers(response: Response) -> Response:
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["Permissions-Policy"] = "camera=(self), microphone=(self), geolocation=(), clipboard-write=(self)"
-    if request.endpoint != "static":
-        headers.setdefault("Cache-Control", "no-store")
-        response.vary.update(("Cookie", "HX-Request"))
+    headers.setdefault("Cache-Control", "no-store")
+    response.vary.update(("Cookie", "HX-Request"))
     if request.is_secure:
         headers["Strict-Transport-Security"] = "max-age=63072000; includeSubDomains"
     return response

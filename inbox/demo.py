@@ -37,11 +37,14 @@ from inbox.models import (
     Payment,
     Registration,
     Team,
+    Template,
     WebhookEvent,
     db,
     transaction,
 )
 from inbox.models.money import DOLLAR
+from inbox.models.profile import UNDO_USUAL
+from inbox.models.wording import Wording
 
 PASSWORD = "inbox-demo-2026"  # noqa: S105 - shown on the sign-in page of a demo
 DATA = Path(__file__).parent / "data" / "conversations.jsonl"
@@ -119,9 +122,11 @@ def build(echo: Callable[[str], None]) -> None:
             _play(scripts, carrier)
             _aftermath(scripts, carrier)
             _other_account(carrier)
+            _templates()
         finally:
             carrier.set_review(review)
     _wait("every text to be sent and every picture to be fetched", _quiet, PATIENCE)
+    _unhurry()
     _write(file)
     echo("The demo account is ready.")
 
@@ -351,6 +356,7 @@ def _answer(script: Script, account_id: int, text: str, turn: int) -> None:
         if held is None:
             return
         uploads = [_upload(account_id, _card("Harbor Vet", script.number))] if script.number == 3 and turn == 1 else None
+        agent.undo_seconds = 0
         conversation.reply(text, by=agent, fence=held.fence, seen=conversation.last_inbound_id, nonce=f"demo-{script.number}-{turn}", uploads=uploads)
         conversation.release(by=agent, fence=held.fence)
 
@@ -399,6 +405,21 @@ def _other_account(carrier: _Control) -> None:
 
 
 # -- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def _templates() -> None:
+    """What the team inserts with /."""
+    texts = [
+        ("Opening hours", "hours", "Hi {{contact.first_name | there}}, we are open Monday to Friday, 9 to 5.", "Everyday", {"es": "Hola, abrimos de lunes a viernes, de 9 a 5."}),
+        ("Ready for pickup", "pickup", "Hi {{contact.first_name | there}}, your {{ask: order}} is ready for pickup.", "Everyday", {}),
+        ("Thank you", "thanks", "Thank you for telling us, {{contact.first_name | and have a good day}}! {{agent.first_name}}, {{inbox.name}}", "", {}),
+    ]
+    with transaction():
+        owner = _who(OWNER)
+        if db.session.scalar(sa.select(Template.id).where(Template.account_id == owner.account_id).limit(1)):
+            return
+        for name, shortcut, body, folder, variants in texts:
+            Template.create(Wording(name, shortcut, body, folder, variants), by=owner, shared=True)
 
 
 def _pictures(script: Script, turn: int) -> tuple[bytes, ...]:
@@ -456,6 +477,12 @@ def _quiet() -> bool:
         sa.select(Message.id).where(Message.state.in_(("queued", "sending"))),
     )
     return all(db.session.scalar(query.limit(1)) is None for query in waiting)
+
+
+def _unhurry() -> None:
+    """What was played left at once; from now on people have their seconds to undo."""
+    with transaction():
+        db.session.execute(sa.update(Member).values(undo_seconds=UNDO_USUAL))
 
 
 def _write(file: Path) -> None:

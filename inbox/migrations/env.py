@@ -8,6 +8,7 @@ from sqlalchemy import Connection, create_engine, text
 
 import inbox.models  # noqa: F401  registers the tables
 from inbox.extensions import Base
+from inbox.models.search.engine import ours
 
 
 def run() -> None:
@@ -35,7 +36,7 @@ def run() -> None:
 def _migrate(connection: Connection) -> None:
     context.configure(
         connection=connection, target_metadata=Base.metadata, render_as_batch=True, compare_type=True, compare_server_default=False,
-        user_module_prefix="inbox.models.base.",
+        user_module_prefix="inbox.models.base.", include_name=lambda name, kind, parents: not (kind == "table" and ours(name)),
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -9,10 +9,17 @@ const token = () => JSON.parse(document.body.getAttribute('hx-headers:inherited'
 const store = { get: k => { try { return localStorage[k]; } catch { return undefined; } }, set: (k, v) => { try { v ? localStorage[k] = v : localStorage.removeItem(k); } catch { /* private mode */ } } };
 
 /* 1. announcer: one polite and one assertive region, cleared so that a repeat is read again */
+let said = 0, late = 0, more = 0;
 export function say(text, urgent) {
   const r = $(urgent ? '#live-now' : '#live'); if (!r) return;
+  if (!urgent) { said = Date.now(); more = 0; clearTimeout(late); }
   r.textContent = ''; setTimeout(() => r.textContent = text, 60);
 }
+function news(text) {  // what others did: at most one every three seconds, the newest
+  const wait = said + 3e3 - Date.now(); clearTimeout(late); more += wait > 0;
+  if (wait > 0) late = setTimeout(() => say(more > 1 ? `${text} And ${more - 1} more.` : text), wait); else say(text);
+}
+on('news', e => news(e.detail));
 function toast(text) { const t = document.createElement('div'); t.className = 'toast'; t.textContent = text; $('#toasts').replaceChildren(t); }
 let toastTimer = 0;
 function toasts() {
@@ -41,11 +48,12 @@ function place(box, el) {
   after ? after.before(el) : box.append(el);
 }
 function upsert(box, fragment) {
-  const put = [], busy = box.id === 'rows' && box.matches(':hover, :focus-within');
+  const put = [], gap = !fragment.querySelector('#later') && box.querySelector(':scope > #later'), busy = box.id === 'rows' && box.matches(':hover, :focus-within');
   for (const el of [...fragment.children]) {
     if (!el.id || el.id === 'more') continue;
     const old = document.getElementById(el.id);
     if (!old && box.querySelector(':scope > #more') && key(el) < key($$('.conv-row', box).pop() ?? el)) continue;  // further down than the page has loaded
+    if (!old && gap && key(el) <= key(gap)) continue;  // between what the thread shows and its end
     if (!old) { place(box, el); if (box.id === 'rows') newer(el); arrived(el); }
     else if (old.className === 'day' || el.dataset.kind === 'call' && old.isEqualNode(el)) continue;  // a voicemail goes on playing
     else {
@@ -57,6 +65,7 @@ function upsert(box, fragment) {
     }
     put.push(el);
   }
+  box.querySelector(':scope > #later[hidden]')?.remove();  // the thread is whole to its end
   return put;
 }
 function tidy() { const box = $('#rows[data-untidy]'); if (!box || box.matches(':hover, :focus-within')) return; delete box.dataset.untidy; for (const el of $$('.conv-row', box).sort((a, b) => key(b) - key(a))) box.insertBefore(el, $('#more', box)); }
@@ -78,6 +87,10 @@ function newer(el) {
 }
 on('click', e => { if (e.target.id === 'newer') { $('#list-scroll').scrollTo({ top: 0, behavior: 'smooth' }); e.target.remove(); } });
 
+let moved = 0;
+on('scroll', e => { if (e.target.id === 'list-scroll') { clearTimeout(moved); moved = setTimeout(() => import('./depth.js').then(m => m.keep(e.target)), 150); } }, { passive: true, capture: true });
+if (performance.getEntriesByType('navigation')[0]?.type === 'back_forward' && $('#list')) import('./depth.js').then(m => m.back());
+
 /* 4. what came in: announced once, and seen unless a reply is being written */
 const newestIn = () => Math.max(+($('#seen')?.value ?? 0), ...$$('#thread [data-kind=in]').map(m => +m.id.slice(2)));
 function see() { const s = $('#seen'), b = $('#body'); if (s && b && !b.value.trim()) s.value = newestIn(); }
@@ -85,7 +98,7 @@ let reading = 0;
 function arrived(el) {
   const call = el.dataset.kind === 'call';
   if (el.dataset.kind !== 'in' && !call) return;
-  const c = conv(); if (c) say(call ? $('b', el).textContent : `${c.dataset.first}: ${$('.bub', el)?.textContent.slice(0, 120) ?? 'a picture'}`);
+  const c = conv(); if (c) news(call ? $('b', el).textContent : `${c.dataset.first}: ${$('.bub', el)?.textContent.slice(0, 120) ?? 'a picture'}`);
   if (call && !['missed', 'voicemail'].includes(el.dataset.state)) return;
   if (c && document.visibilityState === 'visible' && $('#composer:not(.bare)')) { clearTimeout(reading); reading = setTimeout(() => conv() === c && ask(path('reading'), { value: 'read' }), 400); }
 }
@@ -102,10 +115,10 @@ function lockChanged() {
   if (moved) {
     const name = l.dataset.holder ?? 'A teammate', had = wasId === id ? was : '';
     if (now === 'mine' && had !== 'idle') say('You hold this conversation.');
-    if (now === 'theirs') say(`${name} is replying. Sending is off.`);
+    if (now === 'theirs') news(`${name} is replying. Sending is off.`);
     if (now === 'taken') { save(true); say(`${name} took over. Your text is saved as a draft.`, true); }
     if (now === 'expired' && HOLDING.includes(had)) { save(true); say('The conversation was unlocked. Your draft is saved.', true); }
-    if (now === 'free' && had === 'theirs') say('Nobody is replying now.');
+    if (now === 'free' && had === 'theirs') news('Nobody is replying now.');
     if (had === 'waiting') { save(true); location.reload(); }  // the carriers decided: the form sends now
     if (!HOLDING.includes(now)) { const d = $('#idle'); if (d?.open) d.close('gone'); prompted = warned = false; }
     if (!HOLDING.includes(had) || had === '') { active = false; }
@@ -118,7 +131,7 @@ function writable() {
   const b = $('#composer #body'), off = !$('#offline')?.hidden, can = WRITABLE.includes(state());
   if (!b) return;
   b.readOnly = !can;
-  b.placeholder = can ? 'Write a reply' : 'You can add a note meanwhile';
+  b.placeholder = can ? 'Write a reply, or type / for templates' : 'You can add a note meanwhile';
   for (const s of $$('#send, #send-more, #send-archive, #anyway')) { s.disabled = !can || off; s.title = off && can ? 'Sending is paused until the connection is back.' : can ? '' : $('#lock p')?.textContent.trim() ?? ''; }
 }
 const clockText = s => `${s / 60 | 0}:${String(s % 60).padStart(2, '0')}`;
@@ -169,12 +182,13 @@ function hands() {  // timers of hidden tabs are slowed down; a worker's are not
 setInterval(tick, 250);
 
 /* 6. connection: the socket brings news, plain HTTP is the fallback, a badge says which */
-let socket = null, live = false, lost = 0, tries = 5, closedAt = 0;
-function reached(ok) { lost = ok ? 0 : lost || Date.now(); badge(); }
+let socket = null, live = false, lost = 0, tries = 5, closedAt = 0, known = !document.documentElement.dataset.kept;
+function reached(ok) { known ||= ok; lost = ok ? 0 : lost || Date.now(); badge(); }
 function badge() {
   const b = $('#badge'), s = live && !lost ? 'live' : lost || !navigator.onLine ? 'offline' : closedAt ? 'delayed' : 'starting';
   if (b && b.dataset.state !== s) { b.dataset.state = s; $('.words', b).textContent = { live: 'Live', delayed: 'Delayed', offline: 'Offline', starting: 'Connecting' }[s]; }
-  const o = $('#offline'), off = s === 'offline' && (!lost || Date.now() - lost > 3000);
+  const o = $('#offline'), off = !known || s === 'offline' && (!lost || Date.now() - lost > 3000);
+  if (off !== document.body.hasAttribute('data-offline')) import('./offline.js').then(m => m.set(off), () => {});
   if (o && o.hidden === off) { o.hidden = !off; say(off ? 'Connection lost. Keep typing; sending is paused.' : 'Back online.'); }
   writable();
 }
@@ -184,7 +198,7 @@ function show() {
   socket.send(JSON.stringify({ show: { inbox: l?.dataset.inbox, view: l?.dataset.view, filter: l?.dataset.filter, now: +(l?.dataset.now ?? 0), conversation: c?.dataset.id, fence: +($('#fence')?.value ?? 0), state: state(), message: newest('m'), event: newest('e'), heading: r ? 'h1' : 'h2' } }));
   if (l) l.dataset.now = Math.max(+l.dataset.now, serverNow() - 5000 | 0 || 0);
 }
-const newest = p => Math.max(0, +(p === 'e' ? conv()?.dataset.event ?? 0 : 0), ...$$(`#thread > [id^="${p}-"]`).map(m => +m.id.slice(2)));
+const newest = p => Math.max(0, +(conv()?.dataset[p === 'e' ? 'event' : 'message'] ?? 0), ...$$(`#thread > [id^="${p}-"]`).map(m => +m.id.slice(2)));
 async function sync() {
   const c = conv(), l = $('#list'); let ok = true;
   if (c) { const u = new URL(c.dataset.sync, location); u.searchParams.set('since', newest('m')); u.searchParams.set('event', newest('e')); u.searchParams.set('lock', $('#fence')?.value ?? 0); if ($('h1#conv-title')) u.searchParams.set('heading', 'h1'); const s = await ask(u, null, { method: 'GET' }); ok = s === 200; if (s === 404) location.reload(); }
@@ -197,10 +211,11 @@ addEventListener('htmx:ws:close', e => { live = false; closedAt ||= Date.now(); 
 addEventListener('htmx:ws:error', () => { closedAt ||= Date.now(); badge(); });
 addEventListener('htmx:ws:after:message:incoming', async e => {
   const text = await e.detail.message.text(); if (text[0] !== '{') return;
-  const news = JSON.parse(text);
-  if (news.shown) { if (closedAt) sync(); closedAt = 0; badge(); }
-  if (news.resync) sync();
-  if (news.changed) for (const el of $$(`[data-live~="${news.changed}"]`)) htmx.trigger(el, 'changed');
+  const told = JSON.parse(text);
+  if (told.with) import(`./${told.with}.js`).then(m => m.heard(told));
+  if (told.shown) { if (closedAt) sync(); closedAt = 0; badge(); }
+  if (told.resync) sync();
+  if (told.changed) for (const el of $$(`[data-live~="${told.changed}"]`)) htmx.trigger(el, 'changed');
 });
 setInterval(() => {
   if (live && !lost) return;
@@ -248,36 +263,57 @@ on('click', e => {
 function pick(kind) { const k = $('#kind-' + kind); if (k) { k.checked = true; count(); $(kind === 'note' ? '#note' : '#body')?.focus(); } }
 
 /* 10. answers of forms */
-on('sent sent-archived', e => { clear('body'); const f = $('#draft-from'); if (f) f.hidden = true; say('Sent.'); $('#send-menu')?.hidePopover?.(); if (e.type === 'sent') $('#body')?.focus(); else archived(); });
+on('sent sent-archived scheduled', e => { clear('body'); const f = $('#draft-from'), t = e.type; if (f) f.hidden = true; say(t === 'scheduled' ? 'Scheduled.' : 'Sent.'); for (const m of $$('[popover]:popover-open')) m.hidePopover(); if (t === 'sent-archived') archived(); else $('#body')?.focus(); });
 on('released', () => { clearTimeout(timer); $('#body').dirty = false; store.set(local('reply'), ''); });  // the server has it, and may send it any time
 on('noted', () => { clear('note'); say('Note added.'); $('#note')?.focus(); });
 on('archived', archived);
+const beside = {};  // rows that left -> the row next to them
+function leaving(row) {
+  const next = row.matches(':has(+ .conv-row)') ? row.nextElementSibling : row.previousElementSibling;
+  beside[row.id] = next?.id; if (row.contains(document.activeElement)) ($('a', next ?? row.ownerDocument.createElement('i')) ?? $('#list')).focus({ preventScroll: true });
+}
 function archived() {
-  const row = document.getElementById('row-' + conv()?.dataset.row), next = row?.nextElementSibling;
-  if (row && $('#list')?.dataset.view !== 'archived') row.remove();
-  next?.querySelector?.('a[hx-get]')?.click();
+  const id = 'row-' + conv()?.dataset.row, row = document.getElementById(id);
+  if (row) { leaving(row); if ($('#list')?.dataset.view !== 'archived') row.remove(); }
+  document.getElementById(beside[id])?.querySelector('a[hx-get]')?.click();
 }
 
 /* 11. around swaps: leaving releases, focus is never lost, rows know which one is open */
 addEventListener('htmx:before:swap', e => {
   const strips = (e.detail.tasks ?? []).filter(t => t.target?.id === 'lock'), old = strip();
-  for (const t of strips) if (old && +t.fragment.firstElementChild?.dataset.now < +old.dataset.now) {  // the socket and an answer may cross: the newer wins
+  const late = n => +n.now < +old.dataset.now || n.of !== old.dataset.of;  // the socket and an answer may cross: the newer wins; nor is another thread's ours
+  for (const t of strips) if (old && t.fragment.firstElementChild && late(t.fragment.firstElementChild.dataset)) {
     const all = e.detail.tasks; for (let i = all.length; i--;) if (['lock', 'fence'].includes(all[i].target?.id)) all.splice(i, 1);
     break;
   }
+  for (const t of e.detail.tasks ?? []) if (t.swapSpec?.style === 'delete' && t.target?.matches?.('.conv-row')) leaving(t.target);
   for (const t of e.detail.tasks ?? []) if (t.target?.id === 'more') for (const r of t.fragment.querySelectorAll('.conv-row')) if (document.getElementById(r.id)) r.remove();
   const main = e.detail.tasks?.find(t => t.target?.id === 'conversation' && t.swapSpec?.style === 'outerHTML'); if (!main) return;
   if (main.fragment.querySelector('#conversation')?.dataset.id !== conv()?.dataset.id) release();
 });
-addEventListener('htmx:before:request', e => e.detail.ctx?.target?.setAttribute?.('aria-busy', 'true'));
+let seat = null, region = '';  // where the focus was, and what is around it
+on('focusin', e => { seat = e.target; region = seat.closest('section[id]')?.id; });
+function keep() {  // what had the focus is gone: its successor takes it, or what was around it
+  if (document.activeElement !== document.body || !seat || seat.disabled || seat.checkVisibility()) return;
+  for (const id of [seat.id, region, 'conversation', 'list', 'main']) { const n = id && document.getElementById(id); if (n && n.checkVisibility()) { n.focus({ preventScroll: true }); if (document.activeElement === n) return; } }
+}
+setInterval(keep, 200);
+addEventListener('htmx:before:request', e => { const t = e.detail.ctx?.target; t?.setAttribute?.('aria-busy', 'true'); if (t?.id === 'conversation') modules(); });
 addEventListener('htmx:finally:request', e => e.detail.ctx?.target?.removeAttribute?.('aria-busy'));
+const modules = () => { for (const name of ['thread', 'counter', 'composer']) import(`./${name}.js`); };  // only where there is a conversation
 let opened = conv()?.dataset.id ?? '';
+function spot() {  // back in a list, at the row that was open
+  const l = $('#list')?.dataset.sync, c = conv()?.dataset.row; if (!l) return;
+  if (c) sessionStorage[l] = c;
+  document.getElementById('row-' + sessionStorage[l])?.scrollIntoView({ block: 'nearest' });
+}
 function settled() {
   const c = conv(), id = c?.dataset.id ?? '';
-  if (id !== opened) { opened = id; prompted = warned = false; if (c) { const p = $('.panes'); if (p) p.dataset.pane = 'conv'; restore(); show(); say(`Conversation with ${c.dataset.name}`); if (innerWidth < 720) c.focus({ preventScroll: true }); } }
+  if (id !== opened) { opened = id; spot(); prompted = warned = false; if (c) { const p = $('.panes'); if (p) p.dataset.pane = 'conv'; restore(); show(); say(`Conversation with ${c.dataset.name}`); if (innerWidth < 720) c.focus({ preventScroll: true }); } }
   for (const r of $$('.conv-row')) r.id === 'row-' + c?.dataset.row ? r.setAttribute('aria-current', 'true') : r.removeAttribute('aria-current');
-  see(); lockChanged(); title(); badge();
+  see(); lockChanged(); title(); badge(); if (c) modules();
   if ($('#toasts')?.children.length) toasts();
+  if ($('[data-undo],[data-anyway]')) import('./undo.js');
 }
 addEventListener('htmx:after:swap', e => {
   if (e.detail.ctx?.response?.status >= 400 && e.detail.ctx.request.action.endsWith('/takeover')) keeping = false;
@@ -285,11 +321,11 @@ addEventListener('htmx:after:swap', e => {
   const t = e.detail.ctx?.target, f = t?.querySelector?.('[aria-invalid=true]') || t?.querySelector?.('[data-focus]');
   if (f) f.focus({ preventScroll: !f.matches('[aria-invalid]') });
   const refused = $('#refusal [role=alert]'); if (refused && !refused.told) { refused.told = true; const s = $('#seen'); if ($('#anyway') && s) s.value = newestIn(); ($('#anyway') ?? $('#body:not([readonly])'))?.focus({ preventScroll: true }); }
-  if (t?.id === 'menu' && !t.matches(':popover-open')) { t.opener = $('#assignee'); t.showPopover(); $('button.item', t)?.focus(); }
-  else if (e.detail.ctx?.sourceElement?.closest?.('#menu, #more-menu')) { for (const m of $$('[popover]:popover-open')) m.hidePopover(); }
+  if (t?.id === 'menu' && !t.matches(':popover-open')) { const o = e.detail.ctx.sourceElement, m = o?.closest?.('#more-menu, #send-menu'); m?.hidePopover(); t.opener = m ? $(`[popovertarget=${m.id}]`) : o; t.showPopover(); $('.in,button.item', t)?.focus(); }
+  else if (!['picks', 'schedule-hint'].includes(t?.id) && e.detail.ctx?.sourceElement?.closest?.('#menu, #more-menu')) { for (const m of $$('[popover]:popover-open')) m.hidePopover(); }
   if (t?.id === 'ask' && !t.open) { t.showModal(); $('input:not([type=hidden])', t)?.focus(); }
 });
-addEventListener('htmx:after:history:push', () => { const p = $('.panes'); if (p && location.pathname.startsWith('/i/')) p.dataset.pane = 'list'; });
+addEventListener('htmx:after:history:push', () => { const p = $('.panes'); if (p && /^.(i|work)./.test(location.pathname)) p.dataset.pane = 'list'; });
 function title() {
   const n = $('#nav [data-go=mine] .count')?.firstChild?.data?.trim(), bare = document.title.replace(/^\(\d+\+?\) /, '');
   document.title = n ? `(${n}) ${bare}` : bare;
@@ -306,29 +342,58 @@ addEventListener('toggle', e => {
 on('click', e => {
   const o = e.target.closest('[data-open]'); if (o) { o.closest('[popover]')?.hidePopover(); document.getElementById(o.dataset.open)?.showModal(); }
   if (e.target.closest('[data-close]') && $('dialog[open]')) { e.preventDefault(); $('dialog[open]').close(); }
-  if (e.target.closest('[data-drawer]')) { e.target.closest('[popover]')?.hidePopover(); $('#details')?.classList.toggle('open'); }
+  if (e.target.closest('[data-drawer]')) { e.target.closest('[popover]')?.hidePopover(); drawer(); }
   else if (!e.target.closest('#details')) $('#details.open')?.classList.remove('open');
 });
+
+function drawer() {  // on a phone a sheet over everything, which the device's own Back closes
+  const d = $('#details'), open = d?.classList.contains('open'); if (!d) return;
+  if (open && history.state?.sheet) { history.back(); return; }
+  d.classList.toggle('open');
+  if (!open && innerWidth < 720) { history.pushState({ ...history.state, sheet: 1 }, ''); $('[data-drawer]', d)?.focus(); }
+}
+addEventListener('popstate', e => { const d = $('#details.open'); if (d && innerWidth < 720) { e.stopImmediatePropagation(); d.classList.remove('open'); $('[popovertarget=more-menu]')?.focus(); } }, true);
+on('pointerdown', e => {
+  if (e.pointerType !== 'touch' || !e.target.closest?.('#rows .conv-row')) return;
+  let up = false; on('pointerup pointercancel', () => up = true, { once: true });
+  import('./phone.js').then(m => up || m.down(e));  // the module may come after the finger has gone
+});
+on('toast', () => toasts());
 
 /* 13. keys: single letters only outside fields, off when the profile says so */
 const inField = e => e.target.closest?.('input:not([type=checkbox],[type=radio]), textarea, select, [contenteditable]');
 const press = s => () => $(s)?.click();
 function step(d) { const l = $$('.conv-row a'), i = l.indexOf(document.activeElement), c = i < 0 ? l.findIndex(a => a.closest('[aria-current]')) : i; l[Math.max(0, Math.min(l.length - 1, c + d))]?.focus(); }
 const onRow = f => () => document.activeElement.closest('.conv-row') && f();
+const pickRow = up => import('./select.js').then(m => m.toggle(up));
+on('change', e => e.target.name === 'c' && import('./select.js'));
 const KEYS = {
   j: () => step(1), k: () => step(-1), ArrowDown: onRow(() => step(1)), ArrowUp: onRow(() => step(-1)), o: onRow(() => document.activeElement.click()),
-  r: () => { pick('reply'); if (state() === 'free' && conv()) take(); }, n: () => pick('note'), e: press('#archive'), a: press('#assignee'),
+  r: () => { pick('reply'); if (state() === 'free' && conv()) take(); }, n: () => pick('note'), e: press('#archive'), a: press('#assignee'), h: press('#snooze'), t: press('#tag'), x: () => pickRow(), X: () => pickRow(true),
   i: () => { const a = $('#assignee'); if (a) ask(a.dataset.action, { to: a.dataset.me, expected: a.dataset.expected }); },
-  u: press('[aria-keyshortcuts=u]'), l: press('#lock-release'), c: press('[aria-keyshortcuts=c]'), '?': () => $('#keys')?.showModal(), ']': press('[data-drawer]'), g: 'chord',
+  u: press('[aria-keyshortcuts=u]'), U: () => $('[aria-keyshortcuts=u]') && ask(path('reading'), { value: 'read' }), l: press('#lock-release'), c: press('[aria-keyshortcuts=c]'), '?': () => $('#keys')?.showModal(), '/': () => $('#q') ? $('#q').focus() : $('[href="/search"]')?.click(), '[': () => hide('list'), ']': () => innerWidth < 1240 ? $('[data-drawer]')?.click() : hide('side'), g: 'chord',
 };
-const GO = { i: 'mine', u: 'unassigned', o: 'others', a: 'all', d: 'archived' };
+function hide(pane) {  // wide screens only; kept in this browser
+  const r = document.documentElement, on = new Set((store.get('hide') ?? '').split(' ').filter(Boolean));
+  if (pane && conv()) on[on.has(pane) ? 'delete' : 'add'](pane);
+  store.set('hide', [...on].join(' ')); r.dataset.hide = conv() ? [...on].join(' ') : '';
+  if (pane && conv()) { say(`${pane === 'list' ? 'List' : 'Details'} ${on.has(pane) ? 'hidden' : 'shown'}.`); if (document.activeElement.offsetParent === null) conv().focus({ preventScroll: true }); }
+}
+const mods = {}, load = n => import(`./${n}.js`).then(m => mods[n] = m);
+const open = b => { const n = b?.dataset.with; if (n) mods[n] ? mods[n].open(b) : load(n).then(m => m.open(b)); };
+on('click', e => { const b = e.target.closest('[data-with]'); if (b && !e.button && !(e.metaKey || e.ctrlKey || e.shiftKey)) { e.preventDefault(); open(b); } });
+on('press', e => KEYS[e.detail]());
+const GO = { i: 'mine', u: 'unassigned', o: 'others', a: 'all', d: 'archived', m: 'work', s: 'snoozed' };
 let chord = 0;
 addEventListener('keydown', e => {
   if (e.isComposing || e.defaultPrevented) return;
   const mod = e.metaKey || e.ctrlKey;
   if (mod && e.key === 'Enter' && e.target.form?.id === 'composer') { e.preventDefault(); (e.target.id === 'note' ? $('#add-note') : e.shiftKey ? $('#send-archive') : $('#anyway') ?? $('#send'))?.click(); return; }
   if (mod && e.key === 'Enter' && e.target.form) { e.preventDefault(); e.target.form.requestSubmit(); return; }
-  if (e.key === 'Escape' && e.target.matches('textarea')) { e.target.blur(); $('.conv-row[aria-current] a')?.focus(); return; }
+  if (/^(Control|Meta)$/.test(e.key)) { if (!mods.palette) load('palette'); return; }  // what is typed right after ⌘K belongs to it
+  if (mod && e.key === 'k') { e.preventDefault(); open($('[data-with=palette]')); return; }
+  if (e.key === 'Escape' && e.target.matches('textarea')) { e.target.blur(); ($('.conv-row[aria-current] a')?.checkVisibility() ? $('.conv-row[aria-current] a') : conv())?.focus(); return; }
+  if (e.key === 'Escape' && innerWidth < 720 && conv() && !$('dialog:modal, [popover]:popover-open, #details.open') && !inField(e)) { $('#conv-head .only-narrow')?.click(); return; }
   if (mod || e.altKey || inField(e) || document.body.dataset.shortcuts === 'off' || $('dialog:modal')) return;
   if (chord && GO[e.key]) { e.preventDefault(); chord = 0; $(`[data-go=${GO[e.key]}]`)?.click(); return; }
   const f = KEYS[e.key]; if (!f) return;
@@ -336,6 +401,7 @@ addEventListener('keydown', e => {
   e.preventDefault(); f();
 });
 
-restore(); settled();
+restore(); settled(); spot(); hide();
 const wire = $('#socket');  // htmx may have started before its socket extension, and the socket before this file
 if (wire) { htmx.process(wire); const c = wire._htmx?.ws?.connection; if (c?.socket?.readyState === 1 && !live) connected(c); }
+if (wire) setTimeout(() => navigator.serviceWorker?.register('/sw.js').catch(() => {}), 3e3);  // not in the way of the first page

@@ -62,6 +62,12 @@ on('dragover', e => { if (files(e)) { e.preventDefault(); mark(e); } });
 on('dragleave drop dragend', e => { if (e.type !== 'dragleave' || !e.relatedTarget) mark(); });
 on('drop', e => { if (files(e)) { e.preventDefault(); attach(e.dataTransfer.files); } });
 on('paste', e => { if (e.target.id === 'body' && e.clipboardData?.files.length && $('#file-list')) { e.preventDefault(); attach(e.clipboardData.files); } });
-on('sent sent-archived', () => { $('#file-list')?.replaceChildren(); count(); });
+on('sent sent-archived scheduled', () => { $('#file-list')?.replaceChildren(); count(); });
 function fields() { const f = $('#files-field'), o = $('#inbox option:checked'); if (f && o?.value) f.hidden = !+o.dataset.max; }
 fields();
+
+/* templates by / and emoji by : or their buttons: a module of its own, fetched when somebody first asks */
+let inserting;
+const insert = () => { const b = $('[data-js]'); return b && (inserting ??= import(b.dataset.js).catch(() => { inserting = null; return {}; })); };
+on('input', e => { const t = e.target; if (t.matches?.('#body, #note') && (inserting || /(^|\s)(\/[\w-]*|:[a-z]{2,})$/i.test(t.value.slice(0, t.selectionStart)))) insert()?.then(m => m.typed?.(t, e.inputType)); });
+on('click', e => { const b = e.target.closest('[data-insert]'); if (b) { e.preventDefault(); insert()?.then(m => m.pressed?.(b)); } });

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from flask import Flask, abort, after_this_request, current_app, g, redirect, request, session, url_for
 from flask_login import current_user
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectinload
 from werkzeug.wrappers import Response
 
 from inbox import clock, origin
@@ -170,10 +170,24 @@ def conversation_or_404(public_id: str) -> Conversation:
     """The conversation, through the member's scope; a foreign id is a 404 like a missing one."""
     found = db.session.scalar(
         Conversation.scope(member())
-        .options(joinedload(Conversation.contact), joinedload(Conversation.inbox).joinedload(Inbox.account), joinedload(Conversation.assignee))
+        .options(joinedload(Conversation.contact), joinedload(Conversation.inbox).joinedload(Inbox.account), joinedload(Conversation.assignee), selectinload(Conversation.tags))
         .where(Conversation.public_id == public_id)
     )
-    return found or abort(404)
+    return found or _survivor(public_id)
+
+
+def _survivor(public_id: str) -> Conversation:
+    """The conversation that one was merged into: a page is led there, whatever else is asked is asked of it."""
+    led = sa.select(Conversation.merged_into_id).where(Conversation.public_id == public_id, Conversation.account_id == member().account_id)
+    found = db.session.scalar(Conversation.scope(member()).where(Conversation.id.in_(led)))
+    return _led("conversation", found) if found else abort(404)
+
+
+def _led(name: str, found: Any) -> Any:
+    if request.method != "GET":
+        return found
+    args = {**request.args.to_dict(flat=False), **(request.view_args or {}), name: found.public_id}
+    return abort(redirect(url_for(request.endpoint or "", **args), 302))
 
 
 def inbox_or_404(public_id: str, *, manage: bool = False) -> Inbox:
@@ -189,7 +203,12 @@ def inbox_or_404(public_id: str, *, manage: bool = False) -> Inbox:
 
 def contact_or_404(public_id: str, permission: Permission = Permission.CONTACTS_VIEW) -> Contact:
     """A contact the member may use that permission on."""
-    return db.session.scalar(Contact.visible_to(member(), permission).where(Contact.public_id == public_id)) or abort(404)
+    found = db.session.scalar(Contact.visible_to(member(), permission).where(Contact.public_id == public_id))
+    if found is None:
+        led = sa.select(Contact.merged_into_id).where(Contact.public_id == public_id, Contact.account_id == member().account_id)
+        found = db.session.scalar(Contact.visible_to(member(), permission).where(Contact.id.in_(led))) or abort(404)
+        return _led("contact", found)
+    return found
 
 
 def member_or_404(public_id: str) -> Member:

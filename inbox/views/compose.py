@@ -19,6 +19,7 @@ from inbox.views.hypermedia import fragment, go, is_fragment, page
 from inbox.views.uploads import kept_uploads, take_uploads
 
 bp = Blueprint("compose", __name__)
+CHOSEN = "contact:"
 
 
 @bp.get("/compose")
@@ -52,27 +53,34 @@ def create() -> Response:
     """Send the first text; it lands in Archived until the customer answers."""
     form = ComposeForm()
     try:
-        inbox = _inbox(form)
+        inbox = chosen_inbox(form)
         uploads = take_uploads(inbox)
         with transaction():
-            to = _address(form.to.data or "", inbox)
+            to = address_of(form.to.data or "", inbox)
             message = Conversation.compose(inbox, to, form.body.data or "", by=member(), nonce=(form.nonce.data or "")[:40] or None, uploads=uploads)
     except Denied:
         raise
     except Refused as refused:
-        target = form[refused.field] if refused.field in ("inbox", "to", "body", "media") else None
-        if target is not None:
-            target.errors = [*target.errors, refused.sentence]
-        else:
-            form.form_errors.append(refused.sentence)
-        return _form(form, refused.status)
+        return refused_form(form, refused)
     asked, waits = message.path == Path.OPT_IN, screens.held(message)
     sent = f"Held: {waits}." if waits else "Sent. It is in Archived until they answer."
     flash("We asked them for a YES first. Your text is kept as a draft in the conversation." if asked else sent)
     return go(url_for("conversations.show", conversation=message.conversation.public_id))
 
 
-def _inbox(form: ComposeForm) -> Inbox:
+def refused_form(form: ComposeForm, refused: Refused) -> Response:
+    """The form again with everything typed, and the sentence where it belongs."""
+    target = form[refused.field] if refused.field in ("inbox", "to", "body", "media") else None
+    if refused.field == "at":
+        form.at_error = refused
+    elif target is not None:
+        target.errors = [*target.errors, refused.sentence]
+    else:
+        form.form_errors.append(refused.sentence)
+    return _form(form, refused.status)
+
+
+def chosen_inbox(form: ComposeForm) -> Inbox:
     """The chosen inbox; there is no default when there is a choice."""
     found = [i for i in Inbox.sendable_by(member()) if i.public_id == form.inbox.data]
     if not found:
@@ -80,9 +88,11 @@ def _inbox(form: ComposeForm) -> Inbox:
     return found[0]
 
 
-def _address(text: str, inbox: Inbox) -> str:
+def address_of(text: str, inbox: Inbox) -> str:
     """What was typed: a number, or the name of exactly one contact."""
     text = text.strip()
+    if chosen := _chosen(text):
+        return chosen.phone or ""
     region = phones.region_of(inbox.phone or "") or "US"
     if not text:
         raise Refused("Say who this goes to.", field="to")
@@ -96,6 +106,13 @@ def _address(text: str, inbox: Inbox) -> str:
     return named[0].phone or text if named else text
 
 
+def _chosen(text: str) -> Contact | None:
+    """The contact that a link to this page named, as contact:<id>; their number need not be known to whoever writes."""
+    if not text.startswith(CHOSEN):
+        return None
+    return db.session.scalar(Contact.visible_to(member()).where(Contact.public_id == text.removeprefix(CHOSEN), Contact.phone.is_not(None)))
+
+
 def _form(form: ComposeForm, status: int = 200) -> Response:
     inboxes = Inbox.sendable_by(member())
     if status == 200 and len(inboxes) == 1:
@@ -103,7 +120,8 @@ def _form(form: ComposeForm, status: int = 200) -> Response:
     template = "compose/_form.html" if is_fragment() and status != 200 else "compose/new.html"
     takes = max((i.texting.adapter.caps for i in inboxes), key=lambda caps: caps.max_media, default=None)
     return page(
-        template, status, form=form, inboxes=inboxes, meter=_meter(form, inboxes), uploads=kept_uploads(), takes=takes if takes and takes.max_media else None,
+        template, status, form=form, chosen=_chosen(form.to.data or ""), inboxes=inboxes,
+        meter=_meter(form, inboxes), uploads=kept_uploads(), takes=takes if takes and takes.max_media else None,
     )
 
 
@@ -113,7 +131,7 @@ def _meter(form: ComposeForm, inboxes: list[Inbox]) -> Meter:
     if inbox is None:
         return Meter("", False, 0, 0, 0)
     try:
-        address = phones.normalize(_address(form.to.data or "", inbox), phones.region_of(inbox.phone or "") or "US")
+        address = phones.normalize(address_of(form.to.data or "", inbox), phones.region_of(inbox.phone or "") or "US")
     except Refused:
         address = None
     ending = Conversation.first_text_ending(inbox, address, member())

@@ -12,7 +12,7 @@ from inbox import clock
 from inbox.forms import put
 from inbox.forms.consent import ConsentForm
 from inbox.models import Consent, Contact, Conversation, Inbox, Member, Refused, transaction
-from inbox.models.consent import visible
+from inbox.models.consent import decider, visible
 from inbox.models.conversation.receiving import OptOutAnswered
 from inbox.permissions import Permission
 from inbox.views import screens
@@ -44,7 +44,7 @@ def standing(contact: Contact, who: Member) -> Standing:
     """Two queries, whatever the number of inboxes."""
     inboxes = Inbox.visible_to(who)
     changes = Consent.changes(contact.account_id, contact.phone) if contact.phone else []
-    decides = {inbox.id: next((c for c in changes if c.reaches(inbox)), None) for inbox in inboxes}
+    decides = {inbox.id: decider(changes, inbox, contact.phone or "") for inbox in inboxes}
     out = [inbox for inbox in inboxes if (found := decides[inbox.id]) is not None and found.opted_out]
     return Standing(visible(changes, inboxes), inboxes, out, not changes)
 

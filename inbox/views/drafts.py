@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlalchemy as sa
 from flask import Blueprint, Response, flash, make_response, redirect, request
 
-from inbox.models import Conversation, Denied, Draft, Message, Refused, Stale, db, transaction
+from inbox.models import Conversation, Denied, Draft, Message, Refused, ScheduledMessage, Stale, db, transaction
 from inbox.models import release as releases
 from inbox.permissions import Permission
 from inbox.views import screens
-from inbox.views.access import conversation_or_404, member, requires
+from inbox.views.access import conversation_or_404, member, member_or_404, requires
 from inbox.views.conversations import back_to, number, whole
-from inbox.views.hypermedia import fragment, is_fragment
+from inbox.views.hypermedia import fragment, go, is_fragment
 
 bp = Blueprint("drafts", __name__)
 
@@ -24,7 +24,8 @@ def create(conversation: str) -> Response:
     kind = request.form.get("kind", "reply")
     nonce = request.form.get("nonce", "")
     with transaction():
-        if not nonce or not db.session.scalar(sa.select(Message.id).where(Message.conversation_id == found.id, Message.nonce == nonce)):
+        late = nonce and (ScheduledMessage.posted(found, nonce) or db.session.scalar(sa.select(Message.id).where(Message.conversation_id == found.id, Message.nonce == nonce)))
+        if not late:
             Draft.put(found, request.form.get("body", ""), by=member(), kind=kind)
     if not is_fragment() and "text/html" in request.headers.get("Accept", ""):
         return redirect(back_to(found), 303)  # type: ignore[return-value]
@@ -51,6 +52,18 @@ def release(conversation: str) -> Response:
     response = _answer(found)
     response.headers["HX-Trigger"] = "released"
     return response
+
+
+@bp.post("/c/<conversation>/draft/copy")
+@requires(Permission.CONVERSATIONS_REPLY)
+def copy(conversation: str) -> Response:
+    """Go on with the text a teammate has begun, below what one has typed oneself; theirs stays."""
+    found, author = conversation_or_404(conversation), member_or_404(request.form.get("from", ""))
+    with transaction():
+        if "body" in request.form:
+            Draft.put(found, request.form["body"], by=member())
+        Draft.hand_over(found, author, to=member())
+    return go(back_to(found))
 
 
 @bp.post("/c/<conversation>/draft/keep")

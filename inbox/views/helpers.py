@@ -7,13 +7,13 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from flask import Flask, current_app, g
+from flask import Flask, current_app, g, url_for
 from flask_login import current_user
 from markupsafe import Markup
 
 from inbox import clock, dates, signature
 from inbox import phone as phones
-from inbox.models import Conversation, Inbox, Member
+from inbox.models import Conversation, Inbox, Member, SavedView, TrayItem
 from inbox.permissions import Permission
 
 
@@ -76,6 +76,12 @@ def day(at: datetime) -> str:
     return hand().day(then) if then.year == today.year else hand().dayed(then)
 
 
+def waiting(since: datetime) -> str:
+    """How long ago, in the largest unit that fits: 5 min, 3 h, 2 d."""
+    minutes = max(1, int((clock.now() - since).total_seconds() // 60))
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h" if minutes < 60 * 48 else f"{minutes // 1440} d"
+
+
 def long_time(at: datetime) -> str:
     """Nov 18, 2:10 PM."""
     return hand().moment(local(at))
@@ -97,9 +103,9 @@ def epoch_ms(at: datetime) -> int:
 
 def icon(name: str, size: str = "", label: str = "") -> Markup:
     """An icon of the sprite; decorative unless it has a label."""
-    from flask import current_app
-
-    href = current_app.jinja_env.globals["asset"]("icons.svg")  # type: ignore[operator]
+    if "icons" not in g:
+        g.icons = current_app.jinja_env.globals["asset"]("icons.svg")  # type: ignore[operator]
+    href = g.icons
     role = Markup(' role="img" aria-label="{}"').format(label) if label else Markup(' aria-hidden="true"')
     return Markup('<svg class="i{}"{}><use href="{}#{}"/></svg>').format(f" {size}" if size else "", role, href, name)
 
@@ -109,13 +115,29 @@ def navigation() -> dict[str, Any]:
     if "navigation" not in g:
         who: Member = current_user._get_current_object()
         inboxes = Inbox.visible_to(who)
+        counts = Conversation.counts(who, inboxes, TrayItem.counting(who))
         g.navigation = {
             "inboxes": inboxes,
-            "counts": Conversation.counts(who, inboxes),
+            "tray": counts.pop(0)["tray"],
+            "counts": counts,
+            "views": _saved_views(who, inboxes),
+            "mine": sum(n.get("mine", 0) for n in counts.values()),
             "can": {p.name: bool(who.can(p)) for p in Permission},
             "account": who.account,
         }
     return g.navigation
+
+
+def _saved_views(who: Member, inboxes: list[Inbox]) -> dict[int, list[tuple[str, str]]]:
+    """Names and addresses of the saved views, by inbox; those across inboxes under 0."""
+    shown = {inbox.id: inbox.public_id for inbox in inboxes}
+    found: dict[int, list[tuple[str, str]]] = {}
+    for view in SavedView.visible_to(who):
+        if view.inbox_id is None:
+            found.setdefault(0, []).append((view.name, url_for(f"work.{view.view}", **view.args)))
+        elif view.inbox_id in shown:
+            found.setdefault(view.inbox_id, []).append((view.name, url_for("conversations.index", inbox=shown[view.inbox_id], view=view.view, **view.args)))
+    return found
 
 
 def register(app: Flask) -> None:
@@ -123,7 +145,7 @@ def register(app: Flask) -> None:
     env.trim_blocks = env.lstrip_blocks = True
     env.filters.update(
         clock_time=clock_time, short_time=short_time, day=day, long_time=long_time, epoch_ms=epoch_ms, phone=phones.display, number=number, email_signature=email_signature,
-        iso=lambda at: local(at).isoformat(timespec="seconds"),
+        waiting=waiting, iso=lambda at: local(at).isoformat(timespec="seconds"),
     )
     env.globals.update(icon=icon, navigation=navigation, Permission=Permission, cap=lambda n: "99+" if n > 99 else n)
 

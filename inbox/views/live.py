@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import sqlalchemy as sa
 from flask import Blueprint, Flask, Response, current_app, make_response, render_template, request
 from flask_login import current_user
 from simple_websocket import ConnectionClosed, Server
@@ -22,10 +23,10 @@ from sqlalchemy.orm import joinedload
 
 from inbox import realtime
 from inbox.extensions import sock
-from inbox.models import Conversation, Filter, Inbox, Member, db
+from inbox.models import Conversation, Filter, Inbox, Member, ScheduledMessage, db
 from inbox.models.conversation import VIEWS
 from inbox.realtime import Fact
-from inbox.views import screens
+from inbox.views import heard, lists, personal, screens
 from inbox.views.access import signed_in
 
 bp = Blueprint("live", __name__)
@@ -61,6 +62,7 @@ class Shown:
     """What the page shows, as ids that were checked."""
 
     inbox: int = 0
+    work: bool = False  # the list is of all the reader's inboxes
     filter: Filter = field(default_factory=Filter)
     conversation: int = 0
     fence: int = 0
@@ -68,6 +70,13 @@ class Shown:
     last_event: int = 0
     heading: str = "h2"
     at: str = ""  # the list's inbox by its public id, for the navigation
+    sound: str = "off"  # which new texts the page lets hear, and how loud
+    volume: int = 0
+
+    @property
+    def listed(self) -> bool:
+        """Whether the page shows a list at all."""
+        return bool(self.inbox or self.work)
 
 
 class Connection:
@@ -131,9 +140,9 @@ class Hub:
         """Hand a fact to the pages it may concern; never waits."""
         with self._lock:
             everyone = list(self._open)
-        account = fact.get("account")
+        account, only = fact.get("account"), fact.get("only")
         for connection in everyone:
-            if account is None or account == connection.account_id:
+            if account in (None, connection.account_id) and only in (None, connection.member_id):
                 connection.offer(fact)
 
     def close_all(self) -> None:
@@ -233,7 +242,7 @@ def _answer(app: Flask, connection: Connection, environ: dict[str, Any], said: l
             frames: list[str] = []
             for text in said:
                 frames += _listen(connection, who, text)
-            return frames + Picture(connection, who, facts).frames()
+            return personal.frames(who, frames + Picture(connection, who, facts).frames())
         finally:
             db.session.remove()
 
@@ -250,24 +259,28 @@ def _listen(connection: Connection, who: Member, text: Any) -> list[str]:
     except (ValueError, TypeError, KeyError, AttributeError):
         return []
     shown = connection.shown = Shown(fence=numbers["fence"], last_message=numbers["message"], last_event=numbers["event"], heading="h1" if asked["heading"] == "h1" else "h2")
+    shown.sound, shown.volume = heard.sound_of(who)
     inbox = next((i for i in Inbox.visible_to(who) if i.public_id == asked["inbox"]), None)
     if inbox is not None and asked["view"] in VIEWS:
         shown.inbox, shown.at = inbox.id, inbox.public_id
-        shown.filter, _ = screens.read_filter(asked["view"], dict(parse_qsl(asked["filter"])), who)
+    elif asked["inbox"] == lists.AT_WORK and lists.works(who, asked["view"]):
+        shown.work = True
+    if shown.listed:
+        shown.filter, _ = lists.read_filter(asked["view"], dict(parse_qsl(asked["filter"])), who)
     frames = []
     if asked["conversation"]:
         found = _find(who, Conversation.public_id == asked["conversation"])
         if found is None:
-            frames.append(_gone())
+            frames.append(_gone(who, Conversation.public_id == asked["conversation"]))
         else:
             shown.conversation = found.id
             frames += Picture(connection, who, [{"what": "lock", "conversation": found.id, "inbox": found.inbox_id}]).missed(asked["state"])
-    if shown.inbox and inbox is not None:
-        frames += _missed_rows(who, inbox, shown, numbers["now"])
+    if shown.listed:
+        frames += _missed_rows(who, inbox if shown.inbox else None, shown, numbers["now"])
     return [*frames, json.dumps({"shown": True})]
 
 
-def _missed_rows(who: Member, inbox: Inbox, shown: Shown, since: int) -> list[str]:
+def _missed_rows(who: Member, inbox: Inbox | None, shown: Shown, since: int) -> list[str]:
     """Rows that moved between the drawing of the page and now; a text may be stamped some time before it is committed, hence the margin."""
     rows = [r for r in Conversation.listing(who, inbox, shown.filter, limit=10) if int(r.last_activity_at.timestamp() * 1000) >= since - MARGIN]
     return [_rows(rows, shown)] if rows else []
@@ -293,8 +306,8 @@ class Picture:
         whats = {fact["what"] for fact in self.facts}
         if "resync" in whats:
             return [json.dumps({"resync": True})]
-        frames = [*self._list(), *self._conversation(), *self._told()]
-        for what in ("registration", "import"):
+        frames = [*self._list(), *self._conversation(), *self._told(), *heard.frames(self.who, self.facts, self.shown)]
+        for what in ("registration", "import", "bulk"):
             if what in whats:
                 frames.append(json.dumps({"changed": what}))
         if whats & {"message", "conversation", "navigation", "access"}:
@@ -307,20 +320,17 @@ class Picture:
 
     def _list(self) -> list[str]:
         shown = self.shown
-        ids = list(dict.fromkeys(f["conversation"] for f in self.facts if f.get("conversation") and f.get("inbox") == shown.inbox))
-        if not shown.inbox or not ids:
+        here = self.who.readable_inbox_ids if shown.work else {shown.inbox}
+        ids = list(dict.fromkeys(f["conversation"] for f in self.facts if f.get("conversation") and f.get("inbox") in here))
+        if not shown.listed or not ids:
             return []
-        inbox = next((i for i in Inbox.visible_to(self.who) if i.id == shown.inbox), None)
-        if inbox is None:
+        inbox = next((i for i in Inbox.visible_to(self.who) if i.id == shown.inbox), None) if shown.inbox else None
+        if inbox is None and not (shown.work and lists.works(self.who, shown.filter.view)):
             return []
         if len(ids) > MANY:
             return [json.dumps({"resync": True})]
-        rows, gone = [], []
-        for id in ids:
-            found = Conversation.listing(self.who, inbox, shown.filter, only=id, limit=1)
-            rows += found
-            if not found:
-                gone.append(id)
+        rows = Conversation.listing(self.who, inbox, shown.filter, only=ids)
+        gone = [id for id in ids if id not in {row.id for row in rows}]
         frames = [_rows(rows, shown)] if rows else []
         if gone:
             frames.append("".join(f'<hx-partial hx-target="#row-{id}" hx-swap="delete"></hx-partial>' for id in gone))
@@ -334,11 +344,14 @@ class Picture:
             return []
         found = _find(self.who, Conversation.id == shown.conversation)
         if found is None:
-            shown.conversation = 0
-            return [_gone()]
+            gone, shown.conversation = shown.conversation, 0
+            return [_gone(self.who, Conversation.id == gone)]
         if not about:
             return [self._strip(found)] if checking else []
-        frames = [self._thread(found, [f["message"] for f in about if f.get("message")]), self._strip(found)]
+        frames = [self._thread(found, [f["message"] for f in about if f.get("message")], anew=any(f.get("merged") for f in about)), self._strip(found)]
+        frames += [f'<hx-partial hx-target="#m-{id}" hx-swap="delete"></hx-partial>' for f in about for id in f.get("away", ())]
+        if any(f["what"] == "scheduled" for f in about):
+            frames.append(render_template("scheduled/changed.oob.html", conversation=found, scheduled=ScheduledMessage.of(found)))
         if any(f["what"] == "conversation" for f in about):
             frames.append(render_template("conversations/head.oob.html", conversation=found, sentence="", heading=shown.heading, args=_args(shown)))
         return frames
@@ -350,9 +363,10 @@ class Picture:
             return []
         return [self._thread(found, []), self._strip(found, drawn=state)]
 
-    def _thread(self, found: Conversation, changed: list[int]) -> str:
+    def _thread(self, found: Conversation, changed: list[int], *, anew: bool = False) -> str:
+        """What is new, and what changed; with `anew` the newest page, because older messages came into it."""
         shown = self.shown
-        drawn = screens.tail(found, shown.last_message, shown.last_event)
+        drawn = screens.draw(found.thread(limit=screens.THREAD)[0]) if anew else screens.tail(found, shown.last_message, shown.last_event)
         new = {d.message.id for d in drawn if d.message}
         for id in dict.fromkeys(changed):
             message = screens.message_with_author(id) if id not in new else None
@@ -382,6 +396,7 @@ class Picture:
                 found = _find(self.who, Conversation.id == fact["conversation"])
                 if found is not None:
                     frames.append(render_template("locks/told.oob.html", conversation=found, here=found.id == self.shown.conversation))
+                    frames.append(heard.free(self.who, found))
         return frames
 
     def _navigation(self) -> list[str]:
@@ -392,7 +407,12 @@ class Picture:
         where: dict[str, Any] = {}
         inbox = next((i for i in Inbox.visible_to(self.who) if i.id == self.shown.inbox), None) if self.shown.inbox else None
         if inbox is not None:
-            where = {"at_inbox": inbox, "at_view": self.shown.filter.view}
+            where = {"at_inbox": inbox}
+        elif self.shown.work:
+            where = {"at_work": True}
+        if where:
+            args: dict[str, Any] = {**self.shown.filter.args()}
+            where |= {"at_view": self.shown.filter.view, "at_list": lists.list_url(inbox, self.shown.filter.view, **args)}
         return [render_template("navigation/navigation.oob.html", **where)]
 
 
@@ -401,10 +421,12 @@ def _rows(rows: list[Any], shown: Shown) -> str:
 
 
 def _args(shown: Shown) -> dict[str, str]:
-    return {"view": shown.filter.view, **shown.filter.args()} if shown.inbox else {}
+    return lists.list_args(shown.work, shown.filter) if shown.listed else {}
 
 
-def _gone() -> str:
-    return render_template("conversations/gone.oob.html")
+def _gone(who: Member, where: Any) -> str:
+    """It is not there for this member any more: because their access ended, or because it was merged into another one."""
+    led = sa.select(Conversation.merged_into_id).where(where, Conversation.account_id == who.account_id)
+    return render_template("conversations/gone.oob.html", into=_find(who, Conversation.id.in_(led)))
 
 

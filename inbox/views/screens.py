@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
-from flask import abort, request
+from flask import request
 from markupsafe import Markup, escape
 from sqlalchemy.orm import joinedload
 
 from inbox import channels, clock
 from inbox import phone as phones
-from inbox.models import Attachment, Consent, Conversation, Draft, Event, Filter, Inbox, Member, Message, db
-from inbox.models.conversation import VIEWS, Held, Item, Row
-from inbox.models.conversation.listing import PAGE, parse_cursor
-from inbox.models.conversation.reading import SHOWN
+from inbox.models import Attachment, Consent, ContactField, Conversation, Draft, Event, Following, Member, Message, ScheduledMessage, TrayItem, db
+from inbox.models.conversation import Held, Item
+from inbox.models.conversation.reading import SHOWN, drawn
 from inbox.models.gate import Answer, Judgement, judge, quiet_now
+from inbox.models.undo import files_of
 from inbox.permissions import Permission
 from inbox.views.counting import Meter, meter
 from inbox.views.helpers import clock_time, day, epoch_ms, hand, local, long_time
+from inbox.views.lists import ARGS
 
 THREAD = 30
+FOLD = 3  # so many events in a row are folded into one line
 CLOSE = 10 * 60  # seconds within which two texts of one writer are drawn as one group
 _LINK = re.compile(r"https?://[^\s<>\"'`\\^{}|\x00-\x20\u2028\u2029]+", re.IGNORECASE)
 _TRAILING = ".,;:!?)]}…’”'\""
@@ -98,73 +100,6 @@ def night(conversation: Conversation) -> str:
     found = quiet_now(conversation, clock.now())
     contact = conversation.contact
     return found.sentence(contact.first_name or contact.name, hand().clock) if found else ""
-
-
-# -- the list -------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class ListPane:
-    """The left pane: an inbox, a view with its filters, and one page of rows."""
-
-    inbox: Inbox
-    filter: Filter
-    rows: list[Row]
-    after: str = ""  # the cursor this page began after
-    problem: str = ""
-    people: list[Member] = field(default_factory=list)
-
-    @property
-    def title(self) -> str:
-        return VIEWS[self.filter.view]
-
-    @property
-    def args(self) -> dict[str, str]:
-        """What a conversation's address carries so that the list stays as it is."""
-        return {"view": self.filter.view, **self.filter.args()}
-
-    @property
-    def more(self) -> str:
-        """The cursor of the next page, empty at the end."""
-        return self.rows[-1].cursor if len(self.rows) >= PAGE else ""
-
-    @property
-    def assignee(self) -> Member | None:
-        return next((m for m in self.people if m.public_id == self.filter.assignee), None)
-
-
-def read_filter(view: str, args: Any, who: Member) -> tuple[Filter, str]:
-    """The filter an address asks for; what we do not know is left out, and the sentence says so."""
-    read, assignee = args.get("read", ""), args.get("assignee", "")
-    problem = ""
-    if read not in ("", "read", "unread"):
-        read, problem = "", "That filter does not exist, so it is not applied."
-    if assignee and not any(m.public_id == assignee for m in Member.of(who.account_id)):
-        assignee, problem = "", "That person is not in this account, so the filter is not applied."
-    return Filter(view=view, read=read, assignee=assignee, mine=args.get("mine") == "1", needs_reply=args.get("reply") == "1"), problem
-
-
-def list_pane(who: Member, inbox: Inbox, view: str, args: Any, *, after: str = "") -> ListPane:
-    """The list of a view; a cursor we did not make is a 400 with a sentence."""
-    if view not in VIEWS:
-        abort(404)
-    filter, problem = read_filter(view, args, who)
-    if after:
-        try:
-            parse_cursor(after)
-        except (ValueError, OverflowError):
-            abort(400, "That is not a place in this list. Start again at the top.")
-    rows = Conversation.listing(who, inbox, filter, after=after)
-    return ListPane(inbox, filter, rows, after, problem, [m for m in Member.of(who.account_id) if m.active])
-
-
-def home_view(conversation: Conversation, who: Member) -> str:
-    """The view a conversation belongs to when the address does not say where the reader came from."""
-    if conversation.archived:
-        return "archived"
-    if conversation.assignee_id is None:
-        return "unassigned"
-    return "mine" if conversation.assignee_id == who.id else "others"
 
 
 # -- the lock strip -------------------------------------------------------------------------------------------
@@ -278,6 +213,8 @@ class Drawn:
     day_id: str = ""
     day_key: int = 0
     cont: bool = False
+    marked: bool = False  # what the address asked for
+    first_new: bool = False  # where what the reader has not seen begins
 
     @property
     def message(self) -> Message | None:
@@ -290,20 +227,20 @@ class Drawn:
 
 def draw(items: list[Item], before: Item | None = None) -> list[Drawn]:
     """Put day lines between days and join what one writer sent in one go."""
-    drawn = []
+    made = []
     for item in items:
         key = epoch_ms(item.at)
         today = local(item.at)
         fresh = before is None or local(before.at).date() != today.date()
         midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
-        drawn.append(
+        made.append(
             Drawn(
                 item, key, day=day(item.at) if fresh else "", day_id=f"d-{today:%Y%m%d}", day_key=epoch_ms(midnight),
                 cont=not fresh and before is not None and _joined(before, item),
             )
         )
         before = item
-    return drawn
+    return made
 
 
 def _joined(above: Item, item: Item) -> bool:
@@ -327,7 +264,7 @@ def one(message: Message) -> list[Drawn]:
 
 def message_with_author(message_id: int) -> Message | None:
     """A message with what drawing it needs."""
-    query = sa.select(Message).options(joinedload(Message.author), joinedload(Message.call)).where(Message.id == message_id)
+    query = sa.select(Message).options(*drawn()).where(Message.id == message_id)
     return db.session.scalar(query.execution_options(populate_existing=True))
 
 
@@ -377,7 +314,16 @@ class ConversationPane:
     refusal: str = ""
     stale: bool = False
     kind: str = "reply"
-    uploads: list[Attachment] = field(default_factory=list)  # put up for a reply that was refused
+    uploads: list[Attachment] = field(default_factory=list)  # put up for a reply that was refused or came back
+    newer: int | None = None  # the last message shown, when the thread goes on after it
+    last: int = 0  # the conversation's newest message then, which live news start after
+    last_key: int = 0
+    followers: list[Member] = field(default_factory=list)
+    fields: list[tuple[str, str]] = field(default_factory=list)  # the contact's own, as people read them
+    begun: list[Draft] = field(default_factory=list)  # by teammates, not sent
+    scheduled: list[ScheduledMessage] = field(default_factory=list)
+    behind: bool = False  # the reader, or nobody yet, has seen the newest here
+    unread_above: int | None = None  # the first new message, when it is further up
 
     @property
     def name(self) -> str:
@@ -403,24 +349,66 @@ class ConversationPane:
         return customer_time(self.conversation.address)
 
 
-def conversation_pane(conversation: Conversation, who: Member, *, before: int | None = None, auto: bool = True, fence: int = 0) -> ConversationPane:
-    """Everything the conversation screen shows, read in one go."""
+def conversation_pane(conversation: Conversation, who: Member, *, before: int | None = None, auto: bool = True, fence: int = 0, at: str = "") -> ConversationPane:
+    """Everything the conversation screen shows, read in one go; `at` names a message to open around."""
     from secrets import token_urlsafe
 
-    seen = conversation.last_inbound_id
-    items, older = conversation.thread(before=before, limit=THREAD)
+    around = conversation.message_at(at) if at else None
+    part = conversation.stretch(before=before, around=around, limit=THREAD)
+    seen = conversation.last_inbound_id if part.newer is None else max((i.message.id for i in part.items if i.message and i.message.kind == "in"), default=0)
+    last, last_at = conversation.newest_message() if part.newer else (0, clock.now())
+    fresh, read = conversation.first_unread(who), conversation.last_read(who) or 0
+    shown = [i.message.id for i in part.items if i.message]
     reply, note = Draft.of(conversation, who), Draft.of(conversation, who, "note")
     found = strip(conversation, who, auto=auto, fence=fence)
     return ConversationPane(
-        conversation, found, draw(items), older, seen, last_event(conversation), reply, note,
+        conversation, found, mark(draw(part.items), around, fresh), part.older, seen, last_event(conversation), reply, note,
         may_note=bool(who.can(Permission.CONVERSATIONS_NOTE, on=conversation)),
         past=past(conversation, who), ledger=conversation.lock_ledger(12), consents=consents_of(conversation, who),
         nonce=token_urlsafe(18),
         meter=meter(conversation.inbox.texting.adapter, conversation.address, ending=conversation.text_ending(who), plain=conversation.inbox.plain_texts),
         body=reply.body if reply else "", note_body=note.body if note else "",
         kind="note" if found.state == "blocked" else "reply",
+        uploads=files_of(reply, who),
         refusal=f"This did not leave by itself. {reply.released_why}" if reply and reply.released_why else "",
+        newer=part.newer, last=last, last_key=epoch_ms(last_at), followers=Following.of(conversation),
+        fields=ContactField.shown_of(conversation.contact, who.language) if who.can(Permission.CONTACTS_VIEW) else [],
+        begun=Draft.others(conversation, who) if found.may_reply else [], scheduled=ScheduledMessage.of(conversation),
+        behind=bool(shown) and (read < shown[-1] or conversation.unread or TrayItem.waits_in(conversation, who)),
+        unread_above=fresh if fresh and shown and fresh < shown[0] and around is None else None,
     )
+
+
+def mark(thread: list[Drawn], message_id: int | None, first_new: int | None) -> list[Drawn]:
+    """The same thread with one message marked, and the one where what is new begins."""
+    special = {message_id, first_new} - {None}
+    return [replace(d, marked=d.message.id == message_id, first_new=d.message.id == first_new) if d.message and d.message.id in special else d for d in thread]
+
+
+def folded(thread: list[Drawn]) -> list[list[Drawn]]:
+    """The thread in runs: three and more events in a row of one day are one run, everything else stands alone."""
+    runs: list[list[Drawn]] = []
+    for d in thread:
+        if runs and d.event and not d.day and runs[-1][-1].event:
+            runs[-1].append(d)
+        else:
+            runs.append([d])
+    return [part for run in runs for part in ([run] if len(run) >= FOLD else [[d] for d in run])]
+
+
+def noted(message: Message, who: Member) -> Markup:
+    """The words of a note, its links, and whom it names by what they are called today."""
+    parts, end = [], 0
+    for mention in message.mentions:
+        if mention.position < end:
+            continue
+        mine = mention.member_id == who.id
+        parts.append(linked(message.body[end : mention.position]))
+        parts.append(Markup('<span class="pill{}">@{}</span>').format(" on" if mine else "", mention.member.name))
+        if mine:
+            parts.append(Markup('<span class="vh"> (you)</span>'))
+        end = mention.position + mention.length
+    return Markup("").join([*parts, linked(message.body[end:])])
 
 
 def past(conversation: Conversation, who: Member, limit: int = 5) -> list[Conversation]:
@@ -460,7 +448,7 @@ def customer_time(address: str) -> str:
 
 def page_args() -> dict[str, str]:
     """The list's arguments in the current address."""
-    return {name: request.args[name] for name in ("view", "read", "assignee", "mine", "reply") if request.args.get(name)}
+    return {name: ",".join(request.args.getlist(name)) if name == "tag" else request.args[name] for name in ARGS if request.args.get(name)}
 
 
 def event_words(event: Event, who: Member) -> tuple[str, Markup]:
@@ -479,6 +467,9 @@ def event_words(event: Event, who: Member) -> tuple[str, Markup]:
         "conversation.unassigned": ("circle-dashed", "{} gave this conversation back to Unassigned"),
         "conversation.archived": ("archive", "{} archived this"),
         "conversation.reopened": ("inbox", "{} moved this back to the inbox"),
+        "conversation.unsnoozed": ("inbox", "{} ended the snooze"),
+        "conversation.spam_marked": ("circle-alert", "{} marked this as spam"),
+        "conversation.spam_cleared": ("inbox", "{} took this out of spam"),
         "message.marked_sent": ("check", "{} marked a text as sent"),
         "contact.kept": ("circle-check", "{} found that this was no opt-out"),
         "contact.blocked": ("circle-alert", "{} blocked this contact"),
@@ -487,6 +478,21 @@ def event_words(event: Event, who: Member) -> tuple[str, Markup]:
     }
     if kind == "conversation.reopened" and event.actor is None:
         return "inbox", Markup("Reopened by a new text")
+    if kind in ("message.dropped", "message.schedule_held"):
+        whose = "your" if event.data.get("author_id") == who.id else f"{event.data.get('author', '')}’s"
+        did = "was dropped" if kind == "message.dropped" else "could not leave"
+        return "calendar-clock", Markup("{} scheduled text {}. {}").format(whose[:1].upper() + whose[1:], did, event.data.get("why", ""))
+    if kind in ("conversation.merged", "conversation.unmerged"):
+        did = "merged {} conversations into this one" if kind == "conversation.merged" else "took {} merged conversations apart"
+        return "messages-square", Markup("{} " + did).format(actor, event.data.get("count", 2))  # noqa: S704 - one of two sentences
+    if kind in ("conversation.tagged", "conversation.untagged"):
+        did = "added" if kind == "conversation.tagged" else "took off"
+        return "tag", Markup('{} {} <b>{}</b>').format(actor, did, event.data.get("tag", ""))
+    if kind == "conversation.snoozed":
+        return "clock", Markup("{} snoozed this until {}").format(actor, long_time(datetime.fromisoformat(event.data["until"])))
+    if kind in ("conversation.woken", "conversation.stayed"):
+        woken = Markup("Back from its snooze"), Markup("The snooze is over. It stays archived: this contact has a newer conversation")
+        return "clock", woken[kind != "conversation.woken"]
     if kind in words:
         icon, sentence = words[kind]
         return icon, Markup(sentence).format(actor)  # noqa: S704 - one of the sentences above
