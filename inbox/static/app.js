@@ -1,11 +1,12 @@
 // Behaviours of the pages: no framework, no eval, no inline handlers, everything by delegation, so that swaps need no set-up.
 // The server decides about locks and sends; this shows, asks and keeps what was typed.
-const $ = (s, r = document) => r.querySelector(s), $$ = (s, r = document) => [...r.querySelectorAll(s)];
-const on = (names, f, o) => names.split(' ').forEach(n => addEventListener(n, f, o));
-const conv = () => $('#conversation[data-id]'), strip = () => $('#lock'), state = () => strip()?.dataset.state ?? '';
+export const $ = (s, r = document) => r.querySelector(s), $$ = (s, r = document) => [...r.querySelectorAll(s)];
+export const on = (names, f, o) => names.split(' ').forEach(n => addEventListener(n, f, o));
+export const conv = () => $('#conversation[data-id]');
+const strip = () => $('#lock'), state = () => strip()?.dataset.state ?? '';
 const path = (...p) => ['/c', conv().dataset.id, ...p].join('/');
 const HOLDING = ['mine', 'idle'], WRITABLE = ['free', 'waiting', ...HOLDING];
-const token = () => JSON.parse(document.body.getAttribute('hx-headers:inherited') || '{}')['X-CSRFToken'] ?? '';
+export const token = () => JSON.parse(document.body.getAttribute('hx-headers:inherited') || '{}')['X-CSRFToken'] ?? '';
 const store = { get: k => { try { return localStorage[k]; } catch { return undefined; } }, set: (k, v) => { try { v ? localStorage[k] = v : localStorage.removeItem(k); } catch { /* private mode */ } } };
 
 /* 1. announcer: one polite and one assertive region, cleared so that a repeat is read again */
@@ -20,7 +21,7 @@ function news(text) {  // what others did: at most one every three seconds, the 
   if (wait > 0) late = setTimeout(() => say(more > 1 ? `${text} And ${more - 1} more.` : text), wait); else say(text);
 }
 on('news', e => news(e.detail));
-function toast(text) { const t = document.createElement('div'); t.className = 'toast'; t.textContent = text; $('#toasts').replaceChildren(t); }
+export function toast(...parts) { const t = document.createElement('div'); t.className = 'toast'; t.append(...parts); $('#toasts')?.replaceChildren(t); toasts(); return t; }
 let toastTimer = 0;
 function toasts() {
   clearTimeout(toastTimer);
@@ -145,7 +146,7 @@ export function tick() {
   const often = Math.min(l.dataset.beat * 1e3, Math.max(1e3, l.dataset.hold * 1e3 / 12));  // input restarts the clock, but not with every key
   if (active && !d?.open && (serverNow() >= +l.dataset.prompt || Date.now() - heard >= often)) { renew(); return; }
   if (serverNow() >= +l.dataset.prompt) {
-    if (!prompted && d && !d.open && !$('dialog:modal')) { prompted = true; d.back = document.activeElement; d.showModal(); if (document.hidden) document.title = '⏳ Still working? · ' + document.title.replace(/^⏳ Still working\? · /, ''); }
+    if (!prompted && d && !d.open && !$('dialog:modal')) { prompted = true; d.back = caret(); d.showModal(); if (document.hidden) title('⏳ Still working?'); }
     if (s <= 20 && !warned) { warned = true; say('Twenty seconds until this conversation unlocks.', true); }
   }
   if (Date.now() - beaten >= l.dataset.beat * 1e3) renew();
@@ -153,7 +154,7 @@ export function tick() {
 function renew(now = false) {
   const c = conv(); if (!c || !HOLDING.includes(state())) return;
   beaten = Date.now(); const a = active || now; active = false;
-  if (a) { heard = Date.now(); prompted = warned = false; document.title = document.title.replace(/^⏳ Still working\? · /, ''); }
+  if (a) { heard = Date.now(); prompted = warned = false; title(''); }
   return ask(path('lock/renewal'), { fence: $('#fence').value, active: a ? 1 : 0 }).then(status => { if (!status && a) active = true; });
 }
 let keeping = false;  // taking over reloads the page with the lock in hand
@@ -169,7 +170,7 @@ on('close', e => {
   if (e.target.id !== 'idle') return;
   const v = e.target.returnValue; e.target.returnValue = '';
   if (v === 'release') release(); else if (v !== 'gone') { renew(true); say('Still yours. The timer restarted.'); }
-  if (e.target.back?.isConnected) e.target.back.focus({ preventScroll: true });
+  e.target.back?.();
 }, true);
 on('pagehide', () => release(true));
 on('pageshow', e => { if (e.persisted) sync(); });
@@ -279,7 +280,12 @@ function archived() {
 }
 
 /* 11. around swaps: leaving releases, focus is never lost, rows know which one is open */
+addEventListener('htmx:after:request', e => {  // drawn anew while its answer was under way: the answer still counts; of another conversation, its toast
+  const x = e.detail.ctx; if (x.swap !== 'none' || !x.target || x.target.isConnected) return;
+  x.late = x.target.closest('#conversation')?.dataset.id !== conv()?.dataset.id; x.target = document.body;
+});
 addEventListener('htmx:before:swap', e => {
+  if (e.detail.ctx?.late) { const all = e.detail.tasks; for (let i = all.length; i--;) if (all[i].target?.id !== 'toasts') all.splice(i, 1); }
   const strips = (e.detail.tasks ?? []).filter(t => t.target?.id === 'lock'), old = strip();
   const late = n => +n.now < +old.dataset.now || n.of !== old.dataset.of;  // the socket and an answer may cross: the newer wins; nor is another thread's ours
   for (const t of strips) if (old && t.fragment.firstElementChild && late(t.fragment.firstElementChild.dataset)) {
@@ -291,6 +297,10 @@ addEventListener('htmx:before:swap', e => {
   const main = e.detail.tasks?.find(t => t.target?.id === 'conversation' && t.swapSpec?.style === 'outerHTML'); if (!main) return;
   if (main.fragment.querySelector('#conversation')?.dataset.id !== conv()?.dataset.id) release();
 });
+export function caret(e = document.activeElement) {  // the focus and its caret, to be given back: a field behind a dialog loses its caret
+  const at = e.matches('textarea') && [e.selectionStart, e.selectionEnd];
+  return () => { const to = e.isConnected ? e : e.id && document.getElementById(e.id); if (!to) return false; to.focus({ preventScroll: true }); if (at) to.setSelectionRange(...at); return true; };
+}
 let seat = null, region = '';  // where the focus was, and what is around it
 on('focusin', e => { seat = e.target; region = seat.closest('section[id]')?.id; });
 function keep() {  // what had the focus is gone: its successor takes it, or what was around it
@@ -326,10 +336,12 @@ addEventListener('htmx:after:swap', e => {
   if (t?.id === 'ask' && !t.open) { t.showModal(); $('input:not([type=hidden])', t)?.focus(); }
 });
 addEventListener('htmx:after:history:push', () => { const p = $('.panes'); if (p && /^.(i|work)./.test(location.pathname)) p.dataset.pane = 'list'; });
-function title() {
-  const n = $('#nav [data-go=mine] .count')?.firstChild?.data?.trim(), bare = document.title.replace(/^\(\d+\+?\) /, '');
-  document.title = n ? `(${n}) ${bare}` : bare;
+let mark = '';  // what a tab that nobody looks at says first
+export function title(now = mark) {
+  const n = $('#nav [data-go=mine] .count')?.firstChild?.data?.trim(), bare = document.title.replace(/^(?:[⏳🔓].*? · )?(?:\(\d+\+?\) )?/u, '');
+  mark = now; document.title = (mark && `${mark} · `) + (n ? `(${n}) ` : '') + bare;
 }
+on('visibilitychange', () => { if (!document.hidden && mark.startsWith('🔓')) title(''); });
 
 /* 12. popovers sit beside what opened them */
 addEventListener('toggle', e => {
@@ -358,7 +370,6 @@ on('pointerdown', e => {
   let up = false; on('pointerup pointercancel', () => up = true, { once: true });
   import('./phone.js').then(m => up || m.down(e));  // the module may come after the finger has gone
 });
-on('toast', () => toasts());
 
 /* 13. keys: single letters only outside fields, off when the profile says so */
 const inField = e => e.target.closest?.('input:not([type=checkbox],[type=radio]), textarea, select, [contenteditable]');

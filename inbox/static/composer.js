@@ -1,8 +1,6 @@
 // The files that go with a text: chosen, taken, dropped or pasted. Each goes up at once, so that sending only names them and a refusal loses none.
 // Without this the same form brings them with the text.
-const $ = (s, r = document) => r.querySelector(s), $$ = (s, r = document) => [...r.querySelectorAll(s)];
-const on = (names, f) => names.split(' ').forEach(n => addEventListener(n, f));
-const tell = (text, urgent) => { const r = $(urgent ? '#live-now' : '#live'); if (r) { r.textContent = ''; setTimeout(() => r.textContent = text, 60); } };
+import { $, $$, on, say } from './app.js';
 const count = () => dispatchEvent(new Event('composer'));
 
 const PICTURE = /^image\/(jpeg|png|gif|webp)$/, size = n => n < 1048576 ? `${Math.max(1, Math.round(n / 1024))} KB` : `${+(n / 1048576).toFixed(1)} MB`;
@@ -30,7 +28,7 @@ function line(list, f) {
 }
 function failed(li, f, why) {
   li.className = 'chip bad'; delete li.dataset.busy; $('progress', li)?.remove();
-  $('.v', li).textContent = why.startsWith('“') ? why : `${f.name}: ${why}`; tell($('.v', li).textContent, true); count(); release();
+  $('.v', li).textContent = why.startsWith('“') ? why : `${f.name}: ${why}`; say($('.v', li).textContent, true); count(); release();
 }
 function up(list, li, f) {
   const x = li.xhr = new XMLHttpRequest(), bar = document.createElement('progress'), data = new FormData();
@@ -42,7 +40,7 @@ function up(list, li, f) {
     const doc = new DOMParser().parseFromString(x.responseText, 'text/html'), id = $('input[name=upload]', doc)?.value;
     if (!id) { failed(li, f, doc.body.textContent.trim() || 'It could not be put up. Add it again.'); return; }
     bar.remove(); delete li.dataset.busy; $('.v', li).textContent = `${f.name} ${$('.num', doc).textContent}`;
-    li.append(Object.assign(document.createElement('input'), { type: 'hidden', name: 'upload', value: id })); tell(`${f.name} is attached.`); release();
+    li.append(Object.assign(document.createElement('input'), { type: 'hidden', name: 'upload', value: id })); say(`${f.name} is attached.`); release();
   };
   x.open('POST', list.dataset.to); x.setRequestHeader('HX-Request', 'true'); x.send(data);
 }
@@ -50,7 +48,7 @@ let waiting = null;  // Send was pressed while files were still going up
 function release() { const b = waiting; if (b && !$('#file-list [data-busy]')) { waiting = null; if (b.isConnected && !b.disabled) b.click(); } }
 addEventListener('submit', e => {
   if (!$('#file-list [data-busy]', e.target)) return;
-  e.preventDefault(); e.stopImmediatePropagation(); waiting = e.submitter; tell('Files are still going up. The text leaves when they are there.');
+  e.preventDefault(); e.stopImmediatePropagation(); waiting = e.submitter; say('Files are still going up. The text leaves when they are there.');
 }, true);
 on('change', e => {
   const t = e.target; if (t.id === 'inbox') fields();

@@ -1,7 +1,6 @@
 // Templates by / and emoji by : in what is being written, or by their buttons. The server finds, fills and asks; this shows its list beside the field,
 // keeps the focus in the field, and puts the chosen text at the caret so that undo takes it back.
-const $ = (s, r = document) => r.querySelector(s), $$ = (s, r = document) => [...r.querySelectorAll(s)];
-const tell = text => { const r = $('#live'); if (r) { r.textContent = ''; setTimeout(() => r.textContent = text, 60); } };
+import { $, $$, caret, say, toast } from './app.js';
 const TRIGGER = { templates: /(^|\s)(\/[\w-]*)$/, emoji: /(^|\s)(:[a-z]{2,})$/i };
 const box = Object.assign(document.createElement('div'), { className: 'menu insert', popover: 'manual' });
 let at = null;  // what is open: field, what, from (where it began), mark (1 when a sign was typed), now (which option)
@@ -21,7 +20,7 @@ export function typed(field, how) {
 }
 export function pressed(by) {
   const field = $$('#body, #note', by.form).find(t => t.offsetParent), what = by.dataset.insert;
-  if (!field || field.readOnly) { tell('This field takes no text now.'); return; }
+  if (!field || field.readOnly) { say('This field takes no text now.'); return; }
   if (at?.what === what && !at.mark) { shut(); return; }
   field.focus(); start(field, what, field.selectionStart, 0);
 }
@@ -51,7 +50,7 @@ function show(list) {
   const t = at.field, first = !at.shown;
   if (first) { box.showPopover(); at.shown = true; for (const [k, v] of Object.entries({ 'aria-controls': 'insert-list', 'aria-autocomplete': 'list', 'aria-haspopup': 'listbox' })) t.setAttribute(k, v); }
   place(t); move(0);
-  const n = options().length; tell(n ? `${n} ${at.what === 'emoji' ? 'emoji' : n === 1 ? 'template' : 'templates'}${first ? ', arrow keys to choose' : ''}` : list.textContent.trim());
+  const n = options().length; say(n ? `${n} ${at.what === 'emoji' ? 'emoji' : n === 1 ? 'template' : 'templates'}${first ? ', arrow keys to choose' : ''}` : list.textContent.trim());
 }
 function place(t) {
   const r = t.getBoundingClientRect(), h = box.offsetHeight, above = r.top - h - 6;
@@ -86,22 +85,22 @@ async function send(url, data, spot) {
     const r = await fetch(url, { method: 'POST', body: data, headers: { 'HX-Request': 'true', Accept: 'text/html' } }), go = r.headers.get('HX-Redirect');
     if (go) { location.href = go; return; }
     doc = new DOMParser().parseFromString(await r.text(), 'text/html');
-  } catch { tell('The template could not be fetched. Try again.'); return; }
+  } catch { say('The template could not be fetched. Try again.'); return; }
   const text = $('[data-text]', doc), form = $('#asked', doc);
   if (text) { ask.close?.(); put(spot, text.dataset.text); } else if (form) question(form, spot);
-  else $('#toasts')?.replaceChildren(Object.assign(document.createElement('div'), { className: 'toast bad', textContent: doc.body.textContent.trim() }));
+  else toast(doc.body.textContent.trim()).classList.add('bad');
 }
 let ask = {};
 function question(form, spot) {
   if (!ask.isConnected) {
     ask = Object.assign(document.createElement('dialog'), { className: 'dialog' }); ask.setAttribute('aria-labelledby', 'asked-h');
-    ask.addEventListener('close', () => { const f = ask.spot?.field; ask.remove(); if (f?.isConnected) f.focus(); });
+    ask.addEventListener('close', () => { ask.remove(); ask.back(); });
     (spot.field.closest('#conversation') ?? document.body).append(ask);
   }
-  ask.spot = spot; ask.replaceChildren(form);
+  ask.replaceChildren(form);
   form.addEventListener('submit', e => { e.preventDefault(); send(form.action, new FormData(form), spot); });
   form.addEventListener('click', e => { if (e.target.closest('[data-dismiss]')) { e.preventDefault(); ask.close(); } });
-  if (!ask.open) ask.showModal();
+  if (!ask.open) { ask.back = caret(spot.field); ask.showModal(); }
   ($('[aria-invalid=true]', form) ?? $$('input:not([type=hidden])', form).find(i => !i.value) ?? $('button', form)).focus();
 }
 function put({ field, from, to, was }, text) {
@@ -109,7 +108,7 @@ function put({ field, from, to, was }, text) {
   field.focus();
   if (field.value.slice(from, to) === was) field.setSelectionRange(from, to);
   if (!document.execCommand('insertText', false, text)) { field.setRangeText(text, field.selectionStart, field.selectionEnd, 'end'); field.dispatchEvent(new Event('input', { bubbles: true })); }
-  shut(); tell('Inserted.');
+  shut(); say('Inserted.');
 }
 
 addEventListener('keydown', e => {  // before the page's own keys: Esc closes the list first

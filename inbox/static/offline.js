@@ -1,5 +1,5 @@
 // Without a connection: what is shown stays to be read, with its time; what would need the server says so and does nothing. Loaded when the connection goes.
-const $ = (s, r = document) => r.querySelector(s), $$ = (s, r = document) => [...r.querySelectorAll(s)];
+import { $, $$, toast } from './app.js';
 const kept = +document.documentElement.dataset.kept, WHY = 'You are offline. This needs a connection.';
 const ACTS = 'form[method=post] button, button[form], [popovertarget=filter], #rows .pick, #bulk-page';
 let off = false, stopped = [];
@@ -19,7 +19,7 @@ export function set(now) {
 }
 function refuse(e) {
   e.preventDefault(); e.stopImmediatePropagation();
-  $('#toasts')?.replaceChildren(Object.assign(document.createElement('div'), { className: 'toast', textContent: WHY }));
+  toast(WHY);
 }
 addEventListener('click', e => { if (off && e.target.closest?.('[hx-get], [hx-post], [data-with]') && !e.target.closest('#composer')) refuse(e); }, true);
 addEventListener('submit', e => { if (off && !e.target.matches('#composer, [method=dialog]')) refuse(e); }, true);

@@ -1,5 +1,5 @@
 // The command palette: the server's list under a field. The server says what there is and what may be done; this filters, chooses, and gives the focus back.
-const $ = (s, r = document) => r.querySelector(s), $$ = (s, r = document) => [...r.querySelectorAll(s)];
+import { $, $$, caret } from './app.js';
 const make = (tag, props = {}, ...inside) => { const e = Object.assign(document.createElement(tag), props); e.append(...inside); return e; };
 const fold = t => t.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
 let d, field, box, status, back, now = null, timer = 0, asked = 0, opens = 0;
@@ -13,7 +13,7 @@ function build(by) {
   d = make('dialog', { id: 'palette', className: 'dialog palette', ariaLabel: 'Commands' }, field, box, status, make('p', { className: 'hint', textContent: '↑ ↓ choose · Enter open · Esc close' }));
   document.body.append(d);
   field.addEventListener('input', typed); field.addEventListener('keydown', keys);
-  d.addEventListener('close', () => { asked++; opens++; clearTimeout(timer); const to = back?.isConnected ? back : back?.id ? document.getElementById(back.id) : null; (to ?? $('#conversation[data-id], #list, #main'))?.focus({ preventScroll: true }); });
+  d.addEventListener('close', () => { asked++; opens++; clearTimeout(timer); if (!back()) $('#conversation[data-id], #list, #main')?.focus({ preventScroll: true }); });
   d.addEventListener('click', e => { const o = e.target.closest('[data-option]'); if (e.target === d) d.close(); else if (o) { e.preventDefault(); choose(o); } });
 }
 export async function open(by) {
@@ -21,7 +21,7 @@ export async function open(by) {
   if ($('dialog:modal')) return;
   if (!d) build(by);
   for (const p of $$('[popover]:popover-open')) p.hidePopover();
-  back = document.activeElement === document.body ? by : document.activeElement; field.value = ''; box.replaceChildren(); d.showModal(); field.focus();
+  back = caret(document.activeElement === document.body ? by : document.activeElement); field.value = ''; box.replaceChildren(); d.showModal(); field.focus();
   const mine = ++opens, doc = await get({}); if (mine !== opens) return;
   if (!doc) { box.append(make('p', { className: 'muted', textContent: 'The list did not come. Close this and try again.' })); return; }
   box.append(...doc); dress(); filter();

@@ -1,10 +1,7 @@
 // Fingers on rows: swipe right archives, left marks unread, holding selects. The same is in the menu and the bar of buttons; loaded when a finger first comes down.
-const $ = (s, r = document) => r.querySelector(s);
+import { $, say, toast, token } from './app.js';
 const FAR = 72, LONG = 500;
 let row = null, x = 0, y = 0, dx = 0, timer = 0, swiping = false, held = false, done = 0, at = [0, 0];
-const token = () => JSON.parse(document.body.getAttribute('hx-headers:inherited') || '{}')['X-CSRFToken'] ?? '';
-const say = text => { const r = $('#live'); if (r) { r.textContent = ''; setTimeout(() => r.textContent = text, 60); } };
-const toast = (...parts) => { const t = document.createElement('div'); t.className = 'toast'; t.append(...parts); $('#toasts').replaceChildren(t); dispatchEvent(new Event('toast')); };
 
 function act(right) {  // what that direction does to this row: words, address, values
   const view = $('#list')?.dataset.view, unread = row.classList.contains('unread');
@@ -59,7 +56,7 @@ async function send(over, words, where, values) {
   }
   const next = over.nextElementSibling ?? over.previousElementSibling; over.remove(); $('a', next ?? document)?.focus({ preventScroll: true });
   const shown = told?.content?.querySelector('.toast') ?? told;
-  if (shown) { $('#toasts').replaceChildren(document.adoptNode(shown)); htmx.process($('#toasts')); dispatchEvent(new Event('toast')); }
+  if (shown) { toast().replaceWith(document.adoptNode(shown)); htmx.process($('#toasts')); }
   say(words === 'Archive' ? 'Archived.' : 'Reopened.');
 }
 addEventListener('pointermove', move);

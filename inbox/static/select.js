@@ -1,5 +1,5 @@
 // Choosing conversations: boxes, ranges, the whole page, and as a second step everything that matches. Loaded when the first box is ticked.
-const $ = (s, r = document) => r.querySelector(s), $$ = (s, r = document) => [...r.querySelectorAll(s)];
+import { $, $$ } from './app.js';
 const boxes = () => $$('#rows input[name=c]'), list = () => $('#list')?.dataset.sync;
 const chosen = new Set();
 let last = '', every = false, at = list(), asked = '';

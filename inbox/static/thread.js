@@ -1,8 +1,7 @@
 // The thread of an open conversation: where it opens, what came while one looked further up, folded changes, links, pictures, and @ in notes.
-const $ = (s, r = document) => r.querySelector(s), $$ = (s, r = document) => [...r.querySelectorAll(s)];
+import { $, $$, say } from './app.js';
 const make = (tag, props = {}, ...inside) => { const e = Object.assign(document.createElement(tag), props); e.append(...inside); return e; };
 const key = e => +e.dataset.key, box = () => $('.thread-scroll'), up = () => -(box()?.scrollTop ?? 0) > 80;
-const tell = text => { const r = $('#live'); r.textContent = ''; setTimeout(() => r.textContent = text, 60); };
 
 /* where it opens: at the message of the address, else where what is new begins */
 let shown = null, watch = null, fresh = 0, gap = false;  // gap: later messages are not loaded yet
@@ -54,7 +53,7 @@ function fold(t) {
 
 /* a message's menu: its link, its words */
 const words = m => $('.bub, .pre', m)?.textContent.trim() ?? '';
-async function copy(text, said) { try { await navigator.clipboard.writeText(text); tell(said); } catch { tell('The browser does not allow copying here.'); } }
+async function copy(text, said) { try { await navigator.clipboard.writeText(text); say(said); } catch { say('The browser does not allow copying here.'); } }
 function menu(link) {
   const m = link.closest('[id^="m-"]'), text = words(m), item = (label, act) => make('button', { className: 'item', type: 'button', textContent: label, onclick: () => { pop.hidePopover(); act(); } });
   const pop = $('#message-menu') ?? $('#conversation').appendChild(make('div', { id: 'message-menu', className: 'menu', popover: 'auto' }));

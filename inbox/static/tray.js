@@ -1,8 +1,6 @@
 // The bell: its list beside it, lines that are read when they are opened, and news of it, also when one looks elsewhere.
-const $ = (s, r = document) => r.querySelector(s);
-const token = () => JSON.parse(document.body.getAttribute('hx-headers:inherited'))['X-CSRFToken'];
+import { $, conv, title, token } from './app.js';
 const send = url => fetch(url, { method: 'POST', keepalive: true, headers: { 'HX-Request': 'true', 'X-CSRFToken': token() } }).catch(() => {});
-const conv = () => $('#conversation[data-id]');
 let pop, list;
 async function fill() {
   const r = await fetch(pop.dataset.url, { headers: { 'HX-Request': 'true', Accept: 'text/html' } }).catch(() => null), go = r?.headers.get('HX-Redirect');
@@ -50,8 +48,7 @@ export function heard(news) {
 async function free({ name, url, tag }) {
   dispatchEvent(new CustomEvent('news', { detail: `${name}’s conversation is free now.` }));
   if (!document.hidden) return;
-  const mark = `🔓 ${name} is free · `; if (!document.title.startsWith('🔓')) document.title = mark + document.title;
-  addEventListener('visibilitychange', () => { document.title = document.title.replace(/^🔓 .*? is free · /, ''); }, { once: true });
+  title(`🔓 ${name} is free`);
   if (!('Notification' in window) || Notification.permission !== 'granted') return;
   const worker = await navigator.serviceWorker?.getRegistration('/');
   if (worker && !await worker.pushManager?.getSubscription()) worker.showNotification(`${name} is free`, { body: 'Nobody replies there any more.', tag, data: url });  // else the push tells

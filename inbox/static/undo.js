@@ -1,5 +1,5 @@
 // The seconds in which a text can be taken back, counted down; and one key for a text the customer spoke before. The server decides: this only shows.
-const $ = (s, r = document) => r.querySelector(s);
+import { $ } from './app.js';
 function tick() {
   for (const e of document.querySelectorAll('[data-undo]')) {
     e.end ??= performance.now() + +e.dataset.undo;

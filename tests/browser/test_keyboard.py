@@ -274,3 +274,21 @@ def test_a_day_without_a_mouse(list_of_three, lived_in):
     expect(page.locator("#palette [aria-selected=true]")).to_contain_text("Notification settings")
     press("Enter")
     page.wait_for_url("**/settings/notifications")
+
+
+@pytest.mark.parametrize("then", ["the same", "another"])
+def test_the_undo_of_an_archive_is_shown_although_a_conversation_was_opened_meanwhile(list_of_three, then):
+    page, (_, second, third), _ = list_of_three
+    row(page, second).get_by_role("link").click()
+    opened(page, second)
+    under_way = []
+    page.route("**/archival*", lambda route: under_way.append(route))
+    page.keyboard.press("e")
+    expect(page.locator("#conversation form.htmx-request")).to_have_count(1)
+    page.evaluate("document.querySelector('#conversation').dataset.old = 1")
+    row(page, second if then == "the same" else third).get_by_role("link").click()
+    expect(page.locator("#conversation[data-old]")).to_have_count(0)
+    under_way[0].continue_()
+    expect(page.locator("#toasts")).to_contain_text("Archived")
+    page.locator("#toasts").get_by_role("button", name="Undo").click()
+    expect(page.locator("#toasts")).to_contain_text("Back in the inbox")

@@ -122,10 +122,12 @@ def test_LOCK_5_who_asked_is_told_although_they_look_elsewhere(quiet, person):
     other.evaluate("""() => {
         Object.defineProperty(document, 'hidden', { get: () => window.away ?? true, configurable: true });
         Object.defineProperty(document, 'visibilityState', { get: () => document.hidden ? 'hidden' : 'visible', configurable: true });
+        document.hasFocus = () => !document.hidden;
     }""")  # or the page would read what it shows, and the line with it
     title = other.title()
     mine.get_by_role("button", name="Release").click()
-    expect(other).to_have_title(re.compile("Rosa Diaz is free"))
+    expect(other).to_have_title(re.compile("^🔓 Rosa Diaz is free · "))
+    expect(bell(other)).to_contain_text("1")
     expect(other.locator("#live")).to_contain_text("free")
     other.evaluate("() => { window.away = false; document.dispatchEvent(new Event('visibilitychange', { bubbles: true })); }")
     expect(other).to_have_title(re.compile(re.escape(title.split(") ")[-1]) + "$"))
