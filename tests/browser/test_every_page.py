@@ -66,13 +66,18 @@ def test_high_contrast_keeps_focus_selection_unread_and_the_lock(furnished, pers
     theo = person(furnished, cast.theo, forced_colors="active")
     page = maya.open(f"/c/{ids[0]}?view=all")
     expect(page.locator("#lock")).to_have_attribute("data-state", "mine")
-    style = lambda where, what, pseudo="": page.locator(where).first.evaluate("(e, [what, pseudo]) => getComputedStyle(e, pseudo || null)[what]", [what, pseudo])  # noqa: E731
-    assert style(".conv-row[aria-current]", "outlineStyle") == "solid"
-    assert style(".conv-row.unread", "backgroundColor", "::before") not in ("rgba(0, 0, 0, 0)", style("body", "backgroundColor"))
-    assert style("#lock", "borderTopStyle") == "solid"
+
+    def style(where, what, like=re.compile("^solid$")):  # waits: a row that is drawn anew meanwhile has no style
+        expect(page.locator(where).first).to_have_css(what, like)
+
+    style(".conv-row[aria-current]", "outline-style")
+    ground = page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor")
+    bar = page.locator(".conv-row.unread").first
+    expect(bar).to_have_css("background-color", re.compile(r"^(?!rgba\(0, 0, 0, 0\)|" + re.escape(ground) + ")"), pseudo="before")
+    style("#lock", "border-top-style")
     for chosen in (".list-tools .seg > [aria-current]", "#composer .seg > :has(:checked)", ".bub"):
-        assert style(chosen, "borderTopStyle") == "solid", chosen
-    assert style(".nav-link[aria-current]", "outlineStyle") == "solid"
+        style(chosen, "border-top-style")
+    style(".nav-link[aria-current]", "outline-style")
     page.locator("#archive").focus()
     page.keyboard.press("Tab")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"

@@ -30,6 +30,7 @@ def row_of(page, cid):
 
 def finger(someone, row, by, hold=0):
     """A finger down on the row, moved sideways by so many pixels, held, and up."""
+    row.scroll_into_view_if_needed()  # waits until it stands still: what came just now may draw it anew
     box = row.bounding_box()
     touch = someone.context.new_cdp_session(someone.page)
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

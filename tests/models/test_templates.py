@@ -17,7 +17,7 @@ from inbox.models.template import TemplateChanged, TemplateVersion
 from inbox.models.wording import Wording
 from tests.models.helpers import HOSTILE, anew, failures
 
-BRACES = re.compile(r"\{\{\s*(?:contact\.\w+|agent\.(?:first_)?name|inbox\.name|today|ask\s*:\s*\S[^{}|]*)\s*(?:\|[^{}]*)?\}\}", re.IGNORECASE)
+BRACES = re.compile(r"\{\{\s*(?:contact\.\w+|agent\.(?:first_)?name|inbox\.name|today|ask\s*:\s*[^\s{}|][^{}|]*)\s*(?:\|[^{}]*)?\}\}", re.IGNORECASE)
 PIECES = st.lists(
     st.sampled_from(
         ["{", "}", "{{", "}}", "|", " ", "ask:", "ask: day", "today", "contact.", "contact.name", "contact.first_name", "agent.name", "inbox.name", "name", "pet", "\n", "{{contact.name}}", "{{today}}", "{{ask: x | y}}"]
