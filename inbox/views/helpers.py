@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from flask import Flask, current_app, g, url_for
+from flask import Flask, current_app, g, has_request_context, request, url_for
 from flask_login import current_user
 from markupsafe import Markup
 
@@ -26,20 +26,23 @@ def zone_named(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def _reader() -> Any:
+def reader() -> Any:
     """The member who reads; None for visitors and in jobs."""
-    return current_user._get_current_object() if current_user and current_user.is_authenticated else None
+    found = g.get("_login_user")  # where Flask-Login keeps who it loaded: its proxy costs more than a whole row's words
+    if found is None:
+        found = current_user._get_current_object() if current_user else None
+    return found if found is not None and found.is_authenticated else None
 
 
 def zone() -> ZoneInfo:
     """The reader's time zone."""
-    who = _reader()
+    who = reader()
     return zone_named(who.time_zone) if who else zone_named("UTC")
 
 
 def hand() -> dates.Written:
     """How the reader's language writes times and numbers; the words around them stay English."""
-    who = _reader()
+    who = reader()
     return dates.written(who.language if who else dates.USUAL)
 
 
@@ -103,11 +106,16 @@ def epoch_ms(at: datetime) -> int:
 
 def icon(name: str, size: str = "", label: str = "") -> Markup:
     """An icon of the sprite; decorative unless it has a label."""
-    if "icons" not in g:
-        g.icons = current_app.jinja_env.globals["asset"]("icons.svg")  # type: ignore[operator]
-    href = g.icons
+    sprite = g.get("icons")
+    if sprite is None:
+        sprite = g.icons = current_app.jinja_env.globals["asset"]("icons.svg")  # type: ignore[operator]
+    return _icon(sprite, name, size, label)
+
+
+@lru_cache(maxsize=2048)
+def _icon(sprite: str, name: str, size: str, label: str) -> Markup:
     role = Markup(' role="img" aria-label="{}"').format(label) if label else Markup(' aria-hidden="true"')
-    return Markup('<svg class="i{}"{}><use href="{}#{}"/></svg>').format(f" {size}" if size else "", role, href, name)
+    return Markup('<svg class="i{}"{}><use href="{}#{}"/></svg>').format(f" {size}" if size else "", role, sprite, name)
 
 
 def navigation() -> dict[str, Any]:
@@ -141,6 +149,7 @@ def _saved_views(who: Member, inboxes: list[Inbox]) -> dict[int, list[tuple[str,
 
 
 def register(app: Flask) -> None:
+    remember_addresses(app)
     env = app.jinja_env
     env.trim_blocks = env.lstrip_blocks = True
     env.filters.update(
@@ -151,5 +160,20 @@ def register(app: Flask) -> None:
 
     @app.context_processor
     def who() -> dict[str, Any]:
-        signed = bool(current_user) and current_user.is_authenticated  # there is nobody in a job
-        return {"me": current_user if signed else None, "sandbox_url": current_app.config["SANDBOX_URL"], "demo": current_app.config["DEMO_FILE"].exists() if not signed else False}
+        me = reader()
+        return {"me": me, "sandbox_url": current_app.config["SANDBOX_URL"], "demo": False if me else current_app.config["DEMO_FILE"].exists()}
+
+
+def remember_addresses(app: Flask) -> None:
+    """Work out the address of a page once: a list has a hundred, and they only depend on their words."""
+    build = app.url_for
+
+    @lru_cache(maxsize=8192)
+    def known(endpoint: str, words: tuple[tuple[str, str], ...]) -> str:
+        return build(endpoint, **dict(words))
+
+    def url_for(endpoint: str, **values: Any) -> str:
+        plain = has_request_context() and not request.root_path and not endpoint.startswith(".") and all(type(v) is str and k[0] != "_" for k, v in values.items())
+        return known(endpoint, tuple(values.items())) if plain else build(endpoint, **values)
+
+    app.url_for = app.jinja_env.globals["url_for"] = url_for  # type: ignore[method-assign, assignment]

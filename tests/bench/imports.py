@@ -11,6 +11,7 @@ import cProfile
 import hashlib
 import io
 import json
+import os
 import pstats
 import resource
 import subprocess
@@ -28,6 +29,7 @@ from jobs.check_import import check_import
 from jobs.run_import import run_import
 from jobs.undo_import import undo_import
 from tests.conftest import make_app
+from tests.run import answering_postgres, valkey
 from tests.world import World
 
 COLUMNS = ["first_name", "last_name", "phone", "email", "external_id", "user_id", "field", "opt_in"]
@@ -104,6 +106,18 @@ def fresh(url: str) -> str:
         connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
     return url
+
+
+def measured(rows: int, database: str) -> dict[str, float]:
+    """One import of that many rows in a process of its own, on a database of that kind."""
+    command = [sys.executable, "-m", "tests.bench.imports", "--one", "--rows", str(rows)]
+    if database == "postgres":
+        server = answering_postgres()
+        assert server, "no PostgreSQL server answers"
+        command += ["--postgresql", f"postgresql+psycopg://{server['user']}@/inbox_bench_imports?host={server['host']}"]
+    with tempfile.TemporaryDirectory() as folder, valkey(Path(folder)) as url:
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, "TEST_REDIS_URL": url}).stdout  # noqa: S603
+    return dict(json.loads(output.splitlines()[-1]))
 
 
 def main() -> None:

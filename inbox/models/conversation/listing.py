@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from inbox import clock
-from inbox.models.base import db
+from inbox.models.base import Moment, db
 from inbox.models.contact import HUES, Contact
-from inbox.models.conversation.filtering import UNREAD, VIEWS, Filter, conditions, moment, place
+from inbox.models.conversation.filtering import VIEWS, Filter, conditions, moment, place
 from inbox.models.conversation.locking import Lock
 from inbox.models.conversation.row import ConversationRow
 from inbox.models.draft import Draft
@@ -24,7 +25,7 @@ from inbox.permissions import Permission
 
 PAGE = 40
 CAP = 100
-PARTS = 300  # of one compound query; SQLite allows 500
+INBOXES = 75  # counted in one query: four parts each, and SQLite allows 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -94,40 +95,19 @@ class Listing(ConversationRow):
         from inbox.models.conversation import Conversation
 
         key, upwards = moment(inbox, filter), filter.sort == "waiting"
-        holder, writer, assignee = aliased(Member), aliased(Member), aliased(Member)
-        now = clock.now()
         query = (
-            sa.select(
-                Conversation.id, Conversation.public_id, Conversation.inbox_id, Conversation.channel, Conversation.preview, Conversation.preview_by_id,
-                Conversation.preview_kind, Conversation.last_activity_at, Conversation.unread, Conversation.failed, Conversation.archived_at,
-                Conversation.owed_since, Conversation.snoozed_until,
-                Conversation.assignee_id, Contact.id.label("contact_id"), Contact.name, Contact.first_name, Contact.last_name,
-                writer.name.label("writer"), assignee.name.label("assignee"), assignee.hue.label("assignee_hue"), assignee.picture_id.label("assignee_picture"),
-                holder.name.label("holder"), holder.id.label("holder_id"), key.label("moment"),
-                *([Inbox.name.label("inbox_name"), Inbox.hue.label("inbox_hue")] if inbox is None else []),
-            )
-            .select_from(Conversation)
-            .join(Contact, Contact.id == Conversation.contact_id)
-            .outerjoin(writer, writer.id == Conversation.preview_by_id)
-            .outerjoin(assignee, assignee.id == Conversation.assignee_id)
-            .outerjoin(
-                Lock,
-                sa.and_(Lock.conversation_id == Conversation.id, Lock.holder_id.is_not(None), Lock.expires_at > now, Lock.dies_at > now),
-            )
-            .outerjoin(holder, holder.id == Lock.holder_id)
+            _drawn(inbox is None).add_columns(key.label("moment"))
             .where(*place(member, inbox), *conditions(member, filter))
             .order_by(*([key, Conversation.id] if upwards else [key.desc(), Conversation.id.desc()]))
             .limit(limit)
         )
-        if inbox is None:
-            query = query.join(Inbox, Inbox.id == Conversation.inbox_id)
         if only is not None:
             query = query.where(Conversation.id.in_([only] if isinstance(only, int) else only))
         if after:
             at, last = parse_cursor(after)
             beyond = [key >= at, sa.or_(key > at, Conversation.id > last)] if upwards else [key <= at, sa.or_(key < at, Conversation.id < last)]
             query = query.where(*beyond)
-        found = db.session.execute(query).all()
+        found = db.session.execute(query, {"now": clock.now()}).all()
         tags, drafts = _tags(found), _drafts(found, member)
         return [_row(r, member, tags.get(r.id, []), drafts.get(r.id, ""), upwards) for r in found]
 
@@ -144,28 +124,61 @@ class Listing(ConversationRow):
 
         `more` are further selects of a number (inbox or 0, name, number), read in the same go.
         """
-        from inbox.models.conversation import Conversation
 
         if not inboxes and not more:
             return {}
-        parts: list[Any] = list(more)
-        for inbox in inboxes:
-            for view in ("mine", "unassigned", "others"):
-                wanted = [Conversation.inbox_id == inbox.id, *conditions(member, Filter(view=view))]
-                if view != "others":
-                    wanted.append(UNREAD)
-                some = sa.select(sa.literal(1).label("one")).select_from(Conversation).where(*wanted).limit(CAP).subquery()
-                parts.append(
-                    sa.select(sa.literal(inbox.id).label("inbox"), sa.literal(view).label("view"), sa.func.count().label("n")).select_from(some)
-                )
-            spam = sa.select(sa.literal(1).label("one")).select_from(Conversation).where(Conversation.inbox_id == inbox.id, Conversation.spam_at.is_not(None)).limit(1).subquery()
-            parts.append(sa.select(sa.literal(inbox.id).label("inbox"), sa.literal("spam").label("view"), sa.func.count().label("n")).select_from(spam))
         result: dict[int, dict[str, int]] = {inbox.id: {} for inbox in inboxes}
-        for start in range(0, len(parts), PARTS):
-            for inbox_id, view, count in db.session.execute(sa.union_all(*parts[start : start + PARTS])):
+        for start in range(0, max(len(inboxes), 1), INBOXES):
+            some = [inbox.id for inbox in inboxes[start : start + INBOXES]]
+            parts = [*(more if start == 0 else ()), *([_counting(len(some))] if some else [])]
+            values = {f"inbox_{k}": id for k, id in enumerate(some)} | ({"me": member.id} if some else {})
+            for inbox_id, view, count in db.session.execute(sa.union_all(*parts) if len(parts) > 1 else parts[0], values):
                 if count or view != "spam":
                     result.setdefault(inbox_id, {})[view] = count
         return result
+
+
+@lru_cache(maxsize=2)
+def _drawn(work: bool) -> sa.Select[Any]:
+    """What a row shows, and from where, put together once; `now` is a parameter. With `work` its inbox too."""
+    from inbox.models.conversation import Conversation
+
+    holder, writer, assignee = aliased(Member), aliased(Member), aliased(Member)
+    now = sa.bindparam("now", type_=Moment)
+    query = (
+        sa.select(
+            Conversation.id, Conversation.public_id, Conversation.inbox_id, Conversation.channel, Conversation.preview, Conversation.preview_by_id,
+            Conversation.preview_kind, Conversation.last_activity_at, Conversation.unread, Conversation.failed, Conversation.archived_at,
+            Conversation.owed_since, Conversation.snoozed_until,
+            Conversation.assignee_id, Contact.id.label("contact_id"), Contact.name, Contact.first_name, Contact.last_name,
+            writer.name.label("writer"), assignee.name.label("assignee"), assignee.hue.label("assignee_hue"), assignee.picture_id.label("assignee_picture"),
+            holder.name.label("holder"), holder.id.label("holder_id"), *([Inbox.name.label("inbox_name"), Inbox.hue.label("inbox_hue")] if work else []),
+        )
+        .select_from(Conversation)
+        .join(Contact, Contact.id == Conversation.contact_id)
+        .outerjoin(writer, writer.id == Conversation.preview_by_id)
+        .outerjoin(assignee, assignee.id == Conversation.assignee_id)
+        .outerjoin(Lock, sa.and_(Lock.conversation_id == Conversation.id, Lock.holder_id.is_not(None), Lock.expires_at > now, Lock.dies_at > now))
+        .outerjoin(holder, holder.id == Lock.holder_id)
+    )
+    return query.join(Inbox, Inbox.id == Conversation.inbox_id) if work else query
+
+
+_COUNTED = {  # what each view's number counts, word for word as `conditions` and the partial indexes say it, and how far
+    "mine": ("archived_at IS NULL AND assignee_id = :me AND conversation.unread", CAP), "unassigned": ("archived_at IS NULL AND assignee_id IS NULL AND conversation.unread", CAP),
+    "others": ("archived_at IS NULL AND assignee_id IS NOT NULL AND assignee_id != :me", CAP), "spam": ("spam_at IS NOT NULL", 1),
+}
+
+
+@lru_cache(maxsize=INBOXES)
+def _counting(inboxes: int) -> sa.TextualSelect:
+    """The counts of so many inboxes, as text: to put a statement of this length together each time costs more than to run it."""
+    parts = [
+        f"SELECT CAST(:inbox_{k} AS INTEGER) AS inbox, '{view}' AS view, count(*) AS n FROM"  # noqa: S608 - words of ours alone
+        f" (SELECT 1 FROM conversation WHERE inbox_id = :inbox_{k} AND {where} LIMIT {most}) AS s_{k}_{view}"
+        for k in range(inboxes) for view, (where, most) in _COUNTED.items()
+    ]
+    return sa.text(" UNION ALL ".join(parts)).columns(inbox=sa.Integer, view=sa.String, n=sa.Integer)
 
 
 def make_cursor(at: datetime, id: int) -> str:
