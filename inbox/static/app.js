@@ -364,7 +364,10 @@ function drawer() {  // on a phone a sheet over everything, which the device's o
   d.classList.toggle('open');
   if (!open && innerWidth < 720) { history.pushState({ ...history.state, sheet: 1 }, ''); $('[data-drawer]', d)?.focus(); }
 }
-addEventListener('popstate', e => { const d = $('#details.open'); if (d && innerWidth < 720) { e.stopImmediatePropagation(); d.classList.remove('open'); $('[popovertarget=more-menu]')?.focus(); } }, true);
+function sheetBack() { const d = $('#details.open'); if (!d || innerWidth >= 720) return false; d.classList.remove('open'); $('[popovertarget=more-menu]')?.focus(); return true; }
+let wasSheet = false;  // htmx hears of it too, and would fetch the page again
+addEventListener('popstate', () => { wasSheet = sheetBack(); }, true);
+addEventListener('htmx:before:history:restore', e => { if (wasSheet || sheetBack()) e.preventDefault(); wasSheet = false; });
 on('pointerdown', e => {
   if (e.pointerType !== 'touch' || !e.target.closest?.('#rows .conv-row')) return;
   let up = false; on('pointerup pointercancel', () => up = true, { once: true });

@@ -30,7 +30,7 @@ def row_of(page, cid):
 
 def finger(someone, row, by, hold=0):
     """A finger down on the row, moved sideways by so many pixels, held, and up."""
-    row.scroll_into_view_if_needed()  # waits until it stands still: what came just now may draw it anew
+    row.locator("a").hover(trial=True)  # waits until it stands still: what came just now may draw it anew
     box = row.bounding_box()
     touch = someone.context.new_cdp_session(someone.page)
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -118,6 +118,7 @@ def test_from_list_to_thread_to_details_and_back_by_the_devices_back(lived_in, p
         page.emulate_media(color_scheme=scheme)
         maya.picture(f"phone-details-{scheme}")
     maya.check_accessible()
+    page.evaluate("document.querySelector('#body').mine = 'the same'; document.querySelector('#thread').mine = 'the same'")
     page.go_back()
     expect(details).to_be_hidden()
     expect(page.locator("#body")).to_have_value("half a sentence")
@@ -128,6 +129,7 @@ def test_from_list_to_thread_to_details_and_back_by_the_devices_back(lived_in, p
     details.get_by_role("button", name="Back to the conversation").tap()
     expect(details).to_be_hidden()
     expect(page.locator("#thread")).to_be_visible()
+    assert page.evaluate("[...document.querySelectorAll('#body, #thread')].map(e => e.mine)") == ["the same"] * 2, "nothing was fetched again"
     page.go_back()
     expect(page.locator("#list")).to_be_visible()
     expect(page.locator("#conversation")).to_be_hidden()
