@@ -29,7 +29,7 @@ from inbox.models.account import Team
 from inbox.models.base import Model, Moment, Refused, db, now_column, one_line
 from inbox.models.carrier import insert_or_ignore
 from inbox.models.event import Event, Final
-from inbox.models.member import Member
+from inbox.models.member import Member, shown
 from inbox.permissions import Permission
 
 if TYPE_CHECKING:
@@ -160,8 +160,8 @@ class Consent(Model):
         return list(
             db.session.scalars(
                 sa.select(Consent)
-                .options(joinedload(Consent.by), joinedload(Consent.inbox))
-                .where(Consent.account_id == account_id, Consent.address.in_([address, *Contact.same_person(account_id, address)]))
+                .options(shown(Consent.by), joinedload(Consent.inbox))
+                .where(Consent.account_id == account_id, Consent.address.in_(sa.union_all(sa.select(sa.literal(address)), *Contact.numbers_with(account_id, address))))
                 .order_by(Consent.id.desc())
                 .limit(limit)
             )

@@ -85,12 +85,17 @@ class Contact(Model):
     @staticmethod
     def same_person(account_id: int, phone: str | None) -> list[str]:
         """The other numbers of whoever has this one; hardly anybody has any."""
+        return [number for number in db.session.scalars(sa.union(*Contact.numbers_with(account_id, phone))) if number]
+
+    @staticmethod
+    def numbers_with(account_id: int, phone: str | None) -> tuple[sa.Select[Any], sa.Select[Any]]:
+        """Two selects that find those numbers, each by an index."""
         one, other = sa.orm.aliased(Contact), sa.orm.aliased(Contact)
         stands = sa.func.coalesce(one.merged_into_id, one.id)
         here = (one.account_id == account_id, one.phone == phone, other.phone.is_not(None), other.id != one.id)
         main = sa.select(other.phone).join_from(one, other, other.id == one.merged_into_id).where(*here)
         more = sa.select(other.phone).join_from(one, other, other.merged_into_id == stands).where(*here)
-        return [number for number in db.session.scalars(sa.union(main, more)) if number]
+        return main, more
 
     def rename(self, first: str, last: str) -> None:
         """Set the name; an unnamed contact shows its number."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, aliased, joinedload, mapped_column, relationship
+from sqlalchemy.orm import Mapped, aliased, mapped_column, relationship
 
 from inbox import clock
 from inbox.models.base import Model, Moment, Refused, db
 from inbox.models.carrier import insert_or_ignore
-from inbox.models.member import Member
+from inbox.models.member import Member, shown
 from inbox.models.rights import attend
 from inbox.permissions import Permission
 
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from inbox.models.conversation.row import ConversationRow
 
 MAX = 20_000
+
+
+class Drafts(NamedTuple):
+    """What is begun in a conversation: the reader's reply and note, the newest replies of teammates, and whether the reader's reply leaves by itself."""
+
+    reply: Draft | None
+    note: Draft | None
+    others: list[Draft]
+    leaves: bool
 
 
 class Draft(Model):
@@ -55,17 +64,13 @@ class Draft(Model):
         )
 
     @staticmethod
-    def others(conversation: ConversationRow, reader: Member, limit: int = 3) -> list[Draft]:
-        """The replies that teammates have begun here and not sent, the newest first, with their authors."""
-        return list(
-            db.session.scalars(
-                sa.select(Draft)
-                .options(joinedload(Draft.author))
-                .where(Draft.conversation_id == conversation.id, Draft.kind == "reply", Draft.author_id != reader.id)
-                .order_by(Draft.updated_at.desc(), Draft.id)
-                .limit(limit)
-            )
-        )
+    def around(conversation: ConversationRow, reader: Member, limit: int = 3) -> Drafts:
+        """All that is begun and not sent here, the newest of teammates first, in one query."""
+        query = sa.select(Draft).options(shown(Draft.author)).where(Draft.conversation_id == conversation.id)
+        rows = list(db.session.scalars(query.order_by(Draft.author_id.is_(None), Draft.id)))
+        mine = {row.kind: row for row in reversed(rows) if row.author_id in (reader.id, None)}
+        theirs = sorted((row for row in rows if row.kind == "reply" and row.author_id not in (reader.id, None)), key=lambda row: row.updated_at, reverse=True)
+        return Drafts(mine.get("reply"), mine.get("note"), theirs[:limit], any(row.release and row.author_id == reader.id for row in rows))
 
     @staticmethod
     def put(conversation: ConversationRow, body: str, *, by: Member, kind: str = "reply") -> None:

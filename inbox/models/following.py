@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from inbox import clock
 from inbox.models.base import Base, Refused, db, now_column
 from inbox.models.carrier import insert_or_ignore
 from inbox.models.event import Event
-from inbox.models.member import Member
+from inbox.models.member import Member, shown
 from inbox.models.mention import Span
 from inbox.models.rights import attend
 from inbox.permissions import Permission
@@ -87,7 +87,7 @@ class Following(Base):
     @staticmethod
     def of(conversation: Conversation) -> list[Member]:
         """Who follows, by name."""
-        query = sa.select(Following).options(joinedload(Following.member)).where(Following.conversation_id == conversation.id)
+        query = sa.select(Following).options(shown(Following.member)).where(Following.conversation_id == conversation.id)
         return sorted((row.member for row in db.session.scalars(query)), key=lambda m: (m.name.casefold(), m.id))
 
     @staticmethod

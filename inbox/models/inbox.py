@@ -84,6 +84,9 @@ class Inbox(Model):
     account: Mapped[Account] = relationship()
     team: Mapped[Team] = relationship()
     carrier: Mapped[Carrier | None] = relationship()
+    team_registration: Mapped[Registration | None] = relationship(
+        primaryjoin="foreign(Inbox.team_id) == Registration.team_id", viewonly=True, uselist=False, lazy="raise"
+    )
 
     __table_args__ = (
         sa.UniqueConstraint("team_id", "name"),
@@ -119,7 +122,7 @@ class Inbox(Model):
     def registration(self) -> Registration | None:
         from inbox.models.registration import Registration
 
-        return Registration.of_team(self.team_id)
+        return self.__dict__.get("team_registration") or Registration.of_team(self.team_id)
 
     @property
     def texting(self) -> Carrier:

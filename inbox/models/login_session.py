@@ -54,14 +54,12 @@ class LoginSession(Model):
         here = LoginSession.token_digest == mark
         if reading:
             here = sa.or_(here, sa.and_(LoginSession.previous_digest == mark, LoginSession.renewed_at > clock.now() - GRACE))
-        row = db.session.scalar(_with_member().where(here))
-        return row if row and row.live else None
+        return _live(here)
 
     @staticmethod
     def of_socket(row_id: int) -> LoginSession | None:
         """The session a socket was opened with, whatever its token is by now."""
-        row = db.session.scalar(_with_member().where(LoginSession.id == row_id))
-        return row if row and row.live else None
+        return _live(LoginSession.id == row_id)
 
     @staticmethod
     def living(member: Member) -> list[LoginSession]:
@@ -113,6 +111,13 @@ class LoginSession(Model):
 def _token() -> str:
     """256 random bits."""
     return secrets.token_urlsafe(32)
+
+
+def _live(here: sa.ColumnElement[bool]) -> LoginSession | None:
+    """The session there, with all that says who it is and what they may: one query for every request."""
+    query = _with_member().options(joinedload(LoginSession.member).joinedload(Member.grants))
+    row = next(iter(db.session.scalars(query.where(here)).unique().all()), None)
+    return row if row and row.live else None
 
 
 def _with_member() -> sa.Select[LoginSession]:

@@ -7,12 +7,13 @@ import unicodedata
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import BoundedSemaphore
+from typing import Any
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import event
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 
 from inbox.models.account import Account
 from inbox.models.base import Moment, Refused, db, now_column, one_line, public_id
@@ -163,6 +164,11 @@ class Member(Profiled, Granting):
         return db.session.scalar(
             sa.select(Member).where(Member.account_id == account_id, Member.user_id == user_id.strip())
         )
+
+
+def shown(relation: Any) -> Any:
+    """Loads a member together with a row for their name and picture; what they may is read only when somebody asks."""
+    return joinedload(relation).lazyload(Member.grants)
 
 
 @event.listens_for(Member, "expire")

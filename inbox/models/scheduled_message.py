@@ -22,7 +22,7 @@ from inbox.models.conversation.snoozing import FARTHEST, on_wall
 from inbox.models.draft import Draft
 from inbox.models.event import Event
 from inbox.models.gate import Path, judge
-from inbox.models.member import Member
+from inbox.models.member import Member, shown
 from inbox.models.message import Attachment, Message
 from inbox.models.rights import Denied, attend
 from inbox.permissions import Permission
@@ -248,7 +248,7 @@ class ScheduledMessage(Model):
     @staticmethod
     def of(conversation: Conversation, limit: int = 5) -> list[ScheduledMessage]:
         """What is open in a conversation, the next first."""
-        query = sa.select(ScheduledMessage).options(joinedload(ScheduledMessage.author)).where(OPEN, ScheduledMessage.conversation_id == conversation.id)
+        query = sa.select(ScheduledMessage).options(shown(ScheduledMessage.author)).where(OPEN, ScheduledMessage.conversation_id == conversation.id)
         return list(db.session.scalars(query.order_by(ScheduledMessage.due_at, ScheduledMessage.id).limit(limit)))
 
     @staticmethod

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from flask import Flask, abort, after_this_request, current_app, g, redirect, request, session, url_for
 from flask_login import current_user
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response
 
 from inbox import clock, origin
 from inbox.extensions import login
 from inbox.models import Account, Contact, Conversation, Inbox, LoginSession, Member, db, transaction
-from inbox.models.member import digest
+from inbox.models.member import digest, shown
 from inbox.models.rights import refusal
 from inbox.permissions import Permission
 
@@ -168,11 +168,9 @@ def _note_presence() -> None:
 
 def conversation_or_404(public_id: str) -> Conversation:
     """The conversation, through the member's scope; a foreign id is a 404 like a missing one."""
-    found = db.session.scalar(
-        Conversation.scope(member())
-        .options(joinedload(Conversation.contact), joinedload(Conversation.inbox).joinedload(Inbox.account), joinedload(Conversation.assignee), selectinload(Conversation.tags))
-        .where(Conversation.public_id == public_id)
-    )
+    place = joinedload(Conversation.inbox).options(joinedload(Inbox.account), joinedload(Inbox.carrier), joinedload(Inbox.team_registration))
+    query = Conversation.scope(member()).options(joinedload(Conversation.contact), place, shown(Conversation.assignee), joinedload(Conversation.tags))
+    found = db.session.scalars(query.where(Conversation.public_id == public_id)).unique().one_or_none()
     return found or _survivor(public_id)
 
 
@@ -197,8 +195,18 @@ def inbox_or_404(public_id: str, *, manage: bool = False) -> Inbox:
     if manage and who.can(Permission.INBOXES_MANAGE):
         managed = db.session.scalar(query.where(Inbox.owner_id.is_(None)))
         return managed if managed and who.can(Permission.INBOXES_MANAGE, on=managed) else abort(404)
-    found = db.session.scalar(query.where(Inbox.id.in_(who.readable_inbox_ids)))
-    return found if found and found.registered else abort(404)
+    shown = next((inbox for inbox in visible_inboxes() if inbox.public_id == public_id), None)
+    found = shown or db.session.scalar(query.where(Inbox.id.in_(who.readable_inbox_ids)))
+    return found if found and (shown or found.registered) else abort(404)
+
+
+def visible_inboxes() -> list[Inbox]:
+    """The inboxes of the reader's navigation; a page that is only read asks once."""
+    if request.method != "GET":
+        return Inbox.visible_to(member())
+    if "visible_inboxes" not in g:
+        g.visible_inboxes = Inbox.visible_to(member())
+    return list(g.visible_inboxes)
 
 
 def contact_or_404(public_id: str, permission: Permission = Permission.CONTACTS_VIEW) -> Contact:
@@ -206,7 +214,7 @@ def contact_or_404(public_id: str, permission: Permission = Permission.CONTACTS_
     found = db.session.scalar(Contact.visible_to(member(), permission).where(Contact.public_id == public_id))
     if found is None:
         led = sa.select(Contact.merged_into_id).where(Contact.public_id == public_id, Contact.account_id == member().account_id)
-        found = db.session.scalar(Contact.visible_to(member(), permission).where(Contact.id.in_(led))) or abort(404)
+        found = db.session.scalar(Contact.visible_to(member(), permission, among=led)) or abort(404)
         return _led("contact", found)
     return found
 
@@ -216,4 +224,4 @@ def member_or_404(public_id: str) -> Member:
     return db.session.scalar(sa.select(Member).where(Member.public_id == public_id, Member.account_id == member().account_id)) or abort(404)
 
 
-__all__ = ["PUBLIC", "SIGNED_IN", "contact_or_404", "conversation_or_404", "inbox_or_404", "member", "member_or_404", "public", "requires", "signed_in"]
+__all__ = ["PUBLIC", "SIGNED_IN", "contact_or_404", "conversation_or_404", "inbox_or_404", "member", "member_or_404", "public", "requires", "signed_in", "visible_inboxes"]

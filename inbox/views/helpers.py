@@ -15,6 +15,7 @@ from inbox import clock, dates, signature
 from inbox import phone as phones
 from inbox.models import Conversation, Inbox, Member, SavedView, TrayItem
 from inbox.permissions import Permission
+from inbox.views.access import visible_inboxes
 
 
 @lru_cache(maxsize=64)
@@ -122,7 +123,7 @@ def navigation() -> dict[str, Any]:
     """What the side navigation shows the reader: inboxes with counts, and which sections they may open."""
     if "navigation" not in g:
         who: Member = current_user._get_current_object()
-        inboxes = Inbox.visible_to(who)
+        inboxes = visible_inboxes()
         counts = Conversation.counts(who, inboxes, TrayItem.counting(who))
         g.navigation = {
             "inboxes": inboxes,

@@ -9,9 +9,9 @@ from typing import Any
 from flask import abort, url_for
 
 from inbox import channels
-from inbox.models import Conversation, Filter, Inbox, Member, Tag, db
+from inbox.models import Conversation, Filter, Inbox, Member
 from inbox.models.conversation import VIEWS, Row
-from inbox.models.conversation.filtering import STATUSES, day
+from inbox.models.conversation.filtering import STATUSES, Choice, choices, day
 from inbox.models.conversation.listing import PAGE, parse_cursor
 from inbox.permissions import Permission
 from inbox.views.helpers import navigation
@@ -41,11 +41,11 @@ class ListPane:
     rows: list[Row]
     after: str = ""  # the cursor this page began after
     problem: str = ""
-    everyone: list[Member] = field(default_factory=list)
-    tags: list[Tag] = field(default_factory=list)
+    everyone: list[Choice] = field(default_factory=list)
+    tags: list[Choice] = field(default_factory=list)
 
     @property
-    def people(self) -> list[Member]:
+    def people(self) -> list[Choice]:
         """Who can be chosen in the filter."""
         return [m for m in self.everyone if m.active]
 
@@ -120,7 +120,7 @@ class ListPane:
         return found + [Chip("Tag", tags.get(tag, ""), self.url(f.without("tags", tag))) for tag in f.tags]
 
 
-def read_filter(view: str, args: Any, who: Member, everyone: list[Member] | None = None, tags: list[Tag] | None = None) -> tuple[Filter, str]:
+def read_filter(view: str, args: Any, who: Member, everyone: list[Choice] | None = None, tags: list[Choice] | None = None) -> tuple[Filter, str]:
     """The filter an address asks for; what we do not know is left out, and the sentence says so."""
     problems: list[str] = []
 
@@ -132,13 +132,15 @@ def read_filter(view: str, args: Any, who: Member, everyone: list[Member] | None
         return value
 
     unknown = "That filter does not exist, so it is not applied."
-    people = (m.public_id for m in (Member.of(who.account_id) if everyone is None else everyone)) if args.get("assignee") else ()
+    if everyone is None or tags is None:
+        everyone, tags = choices(who.account_id) if args.get("assignee") or args.get("tag") else ([], [])
+    people = (m.public_id for m in everyone)
     status = check("status", STATUSES if view not in STATUSES else (), unknown)
     shut = view in STATUSES or status
     filter = Filter(
         view=view, read=check("read", ("read", "unread"), unknown), mine=args.get("mine") == "1", needs_reply=args.get("reply") == "1",
         assignee=check("assignee", tuple(people), "That person is not in this account, so the filter is not applied."),
-        tags=_tags(args, who, tags, problems), channel=check("channel", channels.KEYS, "There is no such channel, so the filter is not applied."),
+        tags=_tags(args, tags, problems), channel=check("channel", channels.KEYS, "There is no such channel, so the filter is not applied."),
         status=status, since=_day(args, "from", problems), until=_day(args, "to", problems),
         sort=check("sort", () if shut else ("waiting",), "Only open conversations are sorted by who waits longest." if shut else unknown),
     )
@@ -148,18 +150,23 @@ def read_filter(view: str, args: Any, who: Member, everyone: list[Member] | None
     return filter, " ".join(dict.fromkeys(problems))
 
 
-def _tags(args: Any, who: Member, tags: list[Tag] | None, problems: list[str]) -> tuple[str, ...]:
+def _tags(args: Any, tags: list[Choice], problems: list[str]) -> tuple[str, ...]:
     """The public ids of the tags an address names, once each, as one argument or as many."""
-    texts = args.getlist("tag") if hasattr(args, "getlist") else [args.get("tag") or ""]
-    asked = tuple(dict.fromkeys(id for text in texts for id in str(text).split(",") if id))
+    asked = _asked(args)
     if not asked:
         return ()
-    known = {tag.public_id for tag in (all_tags(who) if tags is None else tags)}
+    known = {tag.public_id for tag in tags}
     if not known.issuperset(asked):
         problems.append("That tag does not exist any more, so it is not applied.")
     if len(asked) > TAGS:
         problems.append(f"Only the first {TAGS} tags are applied.")
     return tuple(id for id in asked if id in known)[:TAGS]
+
+
+def _asked(args: Any) -> tuple[str, ...]:
+    """The public ids of tags in an address, known or not."""
+    texts = args.getlist("tag") if hasattr(args, "getlist") else [args.get("tag") or ""]
+    return tuple(dict.fromkeys(id for text in texts for id in str(text).split(",") if id))
 
 
 def _day(args: Any, name: str, problems: list[str]) -> str:
@@ -169,11 +176,6 @@ def _day(args: Any, name: str, problems: list[str]) -> str:
     except ValueError:
         problems.append("That is not a date, so it is not applied.")
         return ""
-
-
-def all_tags(who: Member) -> list[Tag]:
-    """The tags of the account, by name."""
-    return list(db.session.query(Tag).filter_by(account_id=who.account_id).order_by(Tag.key))
 
 
 def list_args(work: bool, filter: Filter) -> dict[str, str]:
@@ -202,14 +204,15 @@ def list_pane(who: Member, inbox: Inbox | None, view: str, args: Any, *, after: 
     """The list of a view, of all the reader's inboxes when none is named; a cursor we did not make is a 400 with a sentence."""
     if view not in VIEWS or (inbox is None and not works(who, view)):
         abort(404)
-    everyone, tags = Member.of(who.account_id), all_tags(who)
+    everyone, tags = choices(who.account_id, _asked(args))
     filter, problem = read_filter(view, args, who, everyone, tags)
     if after:
         try:
             parse_cursor(after)
         except (ValueError, OverflowError):
             abort(400, "That is not a place in this list. Start again at the top.")
-    rows = Conversation.listing(who, inbox, filter, after=after)
+    rare = next((tag.public_id for tag in tags if tag.few and tag.public_id in filter.tags), "")
+    rows = Conversation.listing(who, inbox, filter, after=after, rare=rare)
     return ListPane(inbox, filter, rows, after, problem, everyone, tags)
 
 

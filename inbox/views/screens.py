@@ -19,6 +19,7 @@ from inbox.models import Attachment, Consent, ContactField, Conversation, Draft,
 from inbox.models.conversation import Held, Item
 from inbox.models.conversation.reading import SHOWN, drawn
 from inbox.models.gate import Answer, Judgement, judge, quiet_now
+from inbox.models.member import shown
 from inbox.models.undo import files_of
 from inbox.permissions import Permission
 from inbox.views.counting import Meter, meter
@@ -144,8 +145,8 @@ class Strip:
         return self.state in ("free", "mine", "idle", "waiting")
 
 
-def strip(conversation: Conversation, who: Member, *, fence: int = 0, auto: bool = False) -> Strip:
-    """The lock for this reader; `fence` is what their page held, 0 when nothing."""
+def strip(conversation: Conversation, who: Member, *, fence: int = 0, auto: bool = False, leaves: bool | None = None) -> Strip:
+    """The lock for this reader; `fence` is what their page held, 0 when nothing, `leaves` whether their draft leaves by itself, when that is known."""
     inbox, held = conversation.inbox, conversation.lock_holder()
     verdict = who.can(Permission.CONVERSATIONS_REPLY, on=conversation)
     base: dict[str, Any] = {"beat": inbox.lock_heartbeat, "hold": inbox.idle_after + inbox.idle_answer, "on": inbox.lock_on}
@@ -155,11 +156,12 @@ def strip(conversation: Conversation, who: Member, *, fence: int = 0, auto: bool
         return Strip("viewer", why=verdict.why, may_reply=False, **base)
     judgement = judge(conversation, "x")
     why = forbidden(judgement)
-    if [answer.rule for answer in why] == ["registration"]:
-        return Strip("waiting", leaves=Draft.waits(conversation, who), **base)
-    if why:
+    if why and [answer.rule for answer in why] != ["registration"]:
         return Strip("blocked", why=why[0].sentence, **base)
-    if Draft.waits(conversation, who):  # approved a moment ago: the job is on its way
+    leaves = Draft.waits(conversation, who) if leaves is None else leaves
+    if why:
+        return Strip("waiting", leaves=leaves, **base)
+    if leaves:  # approved a moment ago: the job is on its way
         return Strip("waiting", leaves=True, **base)
     base["night"] = _before_sending(conversation, judgement)
     if held and held.holder.id == who.id:
@@ -265,7 +267,7 @@ def one(message: Message) -> list[Drawn]:
 def message_with_author(message_id: int) -> Message | None:
     """A message with what drawing it needs."""
     query = sa.select(Message).options(*drawn()).where(Message.id == message_id)
-    return db.session.scalar(query.execution_options(populate_existing=True))
+    return db.session.scalars(query.execution_options(populate_existing=True)).unique().one_or_none()
 
 
 def tail(conversation: Conversation, after_message: int, after_event: int) -> list[Drawn]:
@@ -273,7 +275,7 @@ def tail(conversation: Conversation, after_message: int, after_event: int) -> li
     messages = conversation.messages_after(after_message)
     events = db.session.scalars(
         sa.select(Event)
-        .options(joinedload(Event.actor))
+        .options(shown(Event.actor))
         .where(Event.conversation_id == conversation.id, Event.id > after_event, Event.kind.in_(SHOWN))
         .order_by(Event.id)
         .limit(50)
@@ -357,10 +359,12 @@ def conversation_pane(conversation: Conversation, who: Member, *, before: int | 
     part = conversation.stretch(before=before, around=around, limit=THREAD)
     seen = conversation.last_inbound_id if part.newer is None else max((i.message.id for i in part.items if i.message and i.message.kind == "in"), default=0)
     last, last_at = conversation.newest_message() if part.newer else (0, clock.now())
-    fresh, read = conversation.first_unread(who), conversation.last_read(who) or 0
-    shown = [i.message.id for i in part.items if i.message]
-    reply, note = Draft.of(conversation, who), Draft.of(conversation, who, "note")
-    found = strip(conversation, who, auto=auto, fence=fence)
+    read = conversation.last_read(who)
+    fresh = conversation.first_unread(who, read) if read is not None else None
+    ids = [i.message.id for i in part.items if i.message]
+    drafts = Draft.around(conversation, who)
+    reply, note = drafts.reply, drafts.note
+    found = strip(conversation, who, auto=auto, fence=fence, leaves=drafts.leaves)
     return ConversationPane(
         conversation, found, mark(draw(part.items), around, fresh), part.older, seen, last_event(conversation), reply, note,
         may_note=bool(who.can(Permission.CONVERSATIONS_NOTE, on=conversation)),
@@ -373,9 +377,9 @@ def conversation_pane(conversation: Conversation, who: Member, *, before: int | 
         refusal=f"This did not leave by itself. {reply.released_why}" if reply and reply.released_why else "",
         newer=part.newer, last=last, last_key=epoch_ms(last_at), followers=Following.of(conversation),
         fields=ContactField.shown_of(conversation.contact, who.language) if who.can(Permission.CONTACTS_VIEW) else [],
-        begun=Draft.others(conversation, who) if found.may_reply else [], scheduled=ScheduledMessage.of(conversation),
-        behind=bool(shown) and (read < shown[-1] or conversation.unread or TrayItem.waits_in(conversation, who)),
-        unread_above=fresh if fresh and shown and fresh < shown[0] and around is None else None,
+        begun=drafts.others if found.may_reply else [], scheduled=ScheduledMessage.of(conversation),
+        behind=bool(ids) and ((read or 0) < ids[-1] or conversation.unread or TrayItem.waits_in(conversation, who)),
+        unread_above=fresh if fresh and ids and fresh < ids[0] and around is None else None,
     )
 
 
@@ -416,7 +420,7 @@ def past(conversation: Conversation, who: Member, limit: int = 5) -> list[Conver
     return list(
         db.session.scalars(
             Conversation.scope(who)
-            .options(joinedload(Conversation.inbox), joinedload(Conversation.assignee))
+            .options(joinedload(Conversation.inbox), shown(Conversation.assignee))
             .where(Conversation.contact_id == conversation.contact_id, Conversation.id != conversation.id)
             .order_by(Conversation.last_activity_at.desc())
             .limit(limit)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 
+from inbox.models.base import db
 from inbox.models.inbox import Inbox
 from inbox.models.member import Member
 from inbox.models.tag import Tag, Tagging
@@ -25,6 +27,7 @@ VIEWS = {
 }
 STATUSES = {"": "Open", "archived": "Archived", "snoozed": "Snoozed", "spam": "Spam"}
 UNREAD = sa.text("conversation.unread")  # word for word as the partial index says it, or SQLite does not use it
+FEW = 1000  # conversations that are put in order after they were found by a tag
 FIRST, LAST = date(1970, 1, 2), date(2099, 12, 30)  # days that a filter may name
 
 
@@ -71,13 +74,40 @@ class Filter:
         return self.view if self.view in STATUSES else self.status
 
 
-def place(member: Member, inbox: Inbox | None) -> list[Any]:
-    """One inbox, or all that the member reads."""
+class Choice(NamedTuple):
+    """A colleague or a tag as the form of the filters names it."""
+
+    public_id: str
+    name: str
+    active: bool = True
+    few: bool = False  # a tag that no more than FEW conversations have, where that was asked
+
+
+def choices(account_id: int, asked: Collection[str] = ()) -> tuple[list[Choice], list[Choice]]:
+    """The colleagues who were not removed and the tags, both by name; one query, for every list asks. `asked` are the tags of which to know whether few have them."""
+    more = sa.select(Tagging.conversation_id).where(Tagging.tag_id == Tag.id).order_by(Tagging.conversation_id).offset(FEW).limit(1).scalar_subquery()
+    few = sa.and_(Tag.public_id.in_(asked), more.is_(None)) if asked else sa.false()
+    people = sa.select(Member.public_id, Member.name, Member.name.label("key"), Member.deactivated_at.is_(None).label("active"), sa.true().label("person"), sa.false().label("few"))
+    tags = sa.select(Tag.public_id, Tag.name, Tag.key, sa.true(), sa.false(), few).where(Tag.account_id == account_id)
+    rows = db.session.execute(sa.union_all(people.where(Member.account_id == account_id, Member.removed_at.is_(None)), tags)).all()
+    found = [(bool(row.person), Choice(row.public_id, row.name, bool(row.active), bool(row.few))) for row in sorted(rows, key=lambda row: row.key)]
+    return [choice for person, choice in found if person], [choice for person, choice in found if not person]
+
+
+def unindexed(column: str) -> sa.ColumnClause[int]:
+    """A column of the conversation that no index is to be chosen for: an inbox has many, and what else is asked finds few."""
+    return sa.literal_column(f"+conversation.{column}", sa.Integer)
+
+
+def place(member: Member, inbox: Inbox | None, filter: Filter | None = None, *, found: bool = False) -> list[Any]:
+    """One inbox, or all that the member reads; across inboxes what somebody has is found by who that is. `found` says that something else finds the rows."""
     from inbox.models.conversation import Conversation
 
     if inbox is not None:
-        return [Conversation.inbox_id == inbox.id]
+        return [(unindexed("inbox_id") if found else Conversation.inbox_id) == inbox.id]
     readable = sorted(member.readable_inbox_ids) if member.can(Permission.CONVERSATIONS_VIEW) else []
+    if found or (filter is not None and filter.assignee):
+        return [unindexed("account_id") == member.account_id, unindexed("inbox_id").in_(readable)]
     return [Conversation.account_id == member.account_id, Conversation.inbox_id.in_(readable)]
 
 

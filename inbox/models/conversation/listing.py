@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 from inbox import clock
 from inbox.models.base import Moment, db
 from inbox.models.contact import HUES, Contact
-from inbox.models.conversation.filtering import VIEWS, Filter, conditions, moment, place
+from inbox.models.conversation.filtering import VIEWS, Filter, conditions, moment, place, unindexed
 from inbox.models.conversation.locking import Lock
 from inbox.models.conversation.row import ConversationRow
 from inbox.models.draft import Draft
@@ -76,39 +76,55 @@ class Listing(ConversationRow):
 
     @staticmethod
     def scope(member: Member) -> sa.Select[Any]:
-        """Every conversation the member may open (PERM-6): their inboxes, registered or not; one function for all uses."""
+        """Every conversation the member may open (PERM-6): their inboxes, registered or not; one function for all uses.
+
+        It chooses no index: what else is asked finds the rows, by their key or their contact.
+        """
         from inbox.models.conversation import Conversation
 
         query = sa.select(Conversation)
         if not member.can(Permission.CONVERSATIONS_VIEW):
             return query.where(sa.false())
-        return query.where(Conversation.account_id == member.account_id, Conversation.inbox_id.in_(member.readable_inbox_ids), Conversation.merged_into_id.is_(None))
+        return query.where(
+            unindexed("account_id") == member.account_id, unindexed("inbox_id").in_(member.readable_inbox_ids), unindexed("merged_into_id").is_(None),
+        )
+
+    @staticmethod
+    def opens(member: Member, conversation_id: Any) -> sa.ColumnElement[bool]:
+        """Whether the member may open the conversation that a row of another table names: asked for that row, never by listing what they may open."""
+        from inbox.models.conversation import Conversation
+
+        one = Listing.scope(member).with_only_columns(Conversation.id).where(Conversation.id == conversation_id)
+        return one.correlate_except(Conversation).exists()
 
     @staticmethod
     def listing(
-        member: Member, inbox: Inbox | None, filter: Filter, *, after: str = "", limit: int = PAGE, only: int | Sequence[int] | None = None
+        member: Member, inbox: Inbox | None, filter: Filter, *, after: str = "", limit: int = PAGE, only: int | Sequence[int] | None = None, rare: str = ""
     ) -> list[Row]:
         """Newest first or longest waiting first, `limit` rows after the cursor, of an inbox or, without one, of all that the member reads.
 
-        `only` asks which of these are in the list.
+        `only` asks which of these are in the list; `rare` is a tag of the filter that few conversations have, by which they are found.
         """
         from inbox.models.conversation import Conversation
 
         key, upwards = moment(inbox, filter), filter.sort == "waiting"
         query = (
             _drawn(inbox is None).add_columns(key.label("moment"))
-            .where(*place(member, inbox), *conditions(member, filter))
+            .where(*place(member, inbox, filter, found=only is not None or bool(rare)), *conditions(member, filter))
             .order_by(*([key, Conversation.id] if upwards else [key.desc(), Conversation.id.desc()]))
             .limit(limit)
         )
         if only is not None:
             query = query.where(Conversation.id.in_([only] if isinstance(only, int) else only))
+        if rare:
+            few = sa.select(Tagging.conversation_id).join(Tag, Tag.id == Tagging.tag_id).where(Tag.public_id == rare, Tag.account_id == member.account_id)
+            query = query.where(Conversation.id.in_(few))
         if after:
             at, last = parse_cursor(after)
             beyond = [key >= at, sa.or_(key > at, Conversation.id > last)] if upwards else [key <= at, sa.or_(key < at, Conversation.id < last)]
             query = query.where(*beyond)
         found = db.session.execute(query, {"now": clock.now()}).all()
-        tags, drafts = _tags(found), _drafts(found, member)
+        tags, drafts = _beside(found, member)
         return [_row(r, member, tags.get(r.id, []), drafts.get(r.id, ""), upwards) for r in found]
 
     @staticmethod
@@ -194,28 +210,22 @@ def parse_cursor(text: str) -> tuple[datetime, int]:
     return EPOCH + timedelta(seconds=whole, microseconds=rest), int(last)
 
 
-def _tags(found: Sequence[Any]) -> dict[int, list[Label]]:
-    """The tags of a page's rows by name, in one query."""
+def _beside(found: Sequence[Any], member: Member) -> tuple[dict[int, list[Label]], dict[int, str]]:
+    """The tags of a page's rows by name, and which teammate has an unsent reply there, the one who typed last; in one query."""
     if not found:
-        return {}
-    query = sa.select(Tagging.conversation_id, Tag.name, Tag.hue).join(Tag, Tag.id == Tagging.tag_id).where(Tagging.conversation_id.in_([r.id for r in found]))
-    tags: dict[int, list[Label]] = {}
-    for id, name, hue in db.session.execute(query.order_by(Tag.key)):
-        tags.setdefault(id, []).append(Label(name, hue))
-    return tags
-
-
-def _drafts(found: Sequence[Any], member: Member) -> dict[int, str]:
-    """Which teammate has an unsent reply in a page's rows, in one query; the one who typed last."""
-    if not found:
-        return {}
-    query = (
-        sa.select(Draft.conversation_id, Member.name)
+        return {}, {}
+    ids, no_moment = [r.id for r in found], sa.cast(sa.null(), Moment)
+    labels = sa.select(Tagging.conversation_id, Tag.name, Tag.hue, Tag.key, no_moment.label("at")).join(Tag, Tag.id == Tagging.tag_id).where(Tagging.conversation_id.in_(ids))
+    begun = (
+        sa.select(Draft.conversation_id, Member.name, sa.literal(""), sa.literal(""), Draft.updated_at)
         .join(Member, Member.id == Draft.author_id)
-        .where(Draft.conversation_id.in_([r.id for r in found]), Draft.kind == "reply", Draft.author_id != member.id)
-        .order_by(Draft.updated_at)
+        .where(Draft.conversation_id.in_(ids), Draft.kind == "reply", Draft.author_id != member.id)
     )
-    return {id: name.split(" ")[0] for id, name in db.session.execute(query)}
+    rows = db.session.execute(sa.union_all(labels, begun)).all()
+    tags: dict[int, list[Label]] = {}
+    for row in sorted((row for row in rows if row.at is None), key=lambda row: row.key):
+        tags.setdefault(row.conversation_id, []).append(Label(row.name, row.hue))
+    return tags, {row.conversation_id: row.name.split(" ")[0] for row in sorted((row for row in rows if row.at is not None), key=lambda row: row.at)}
 
 
 def _row(r: Any, member: Member, tags: list[Label], drafting: str, upwards: bool) -> Row:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, joinedload, mapped_column
+from sqlalchemy.orm import Mapped, joinedload, lazyload, mapped_column
 
 from inbox import clock, realtime
 from inbox.models.base import Base, Moment, Refused, db, now_column, one_line
@@ -89,6 +89,7 @@ class Locking(ConversationRow):
         row = db.session.execute(
             sa.select(Lock, Member)
             .join(Member, Member.id == Lock.holder_id)
+            .options(lazyload(Member.grants))
             .where(Lock.conversation_id == self.id, _live(clock.now()))
             .execution_options(populate_existing=True)
         ).first()

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, joinedload, mapped_column, selectinload
+from sqlalchemy.orm import Mapped, joinedload, mapped_column
 
 from inbox.models.base import Base, db
 from inbox.models.carrier import insert_or_ignore
 from inbox.models.conversation.row import ConversationRow
 from inbox.models.event import Event
-from inbox.models.member import Member
+from inbox.models.member import Member, shown
 from inbox.models.message import Message
 from inbox.models.tray import TrayItem
 
@@ -29,7 +29,7 @@ PAGE = 50
 
 def drawn() -> list[Any]:
     """What is loaded with a message that is to be drawn."""
-    return [joinedload(Message.author), joinedload(Message.call), selectinload(Message.mentions)]
+    return [shown(Message.author), joinedload(Message.call), joinedload(Message.attachments), joinedload(Message.mentions)]
 
 
 class LastRead(Base):
@@ -128,9 +128,9 @@ class Reading(ConversationRow):
             )
         )
 
-    def first_unread(self, member: Member) -> int | None:
-        """The id of the first message that came after what the member has seen and that somebody else wrote."""
-        seen = self.last_read(member)
+    def first_unread(self, member: Member, seen: int | None = None) -> int | None:
+        """The id of the first message that came after what the member has seen (`seen`, when that is known) and that somebody else wrote."""
+        seen = self.last_read(member) if seen is None else seen
         if seen is None:
             return None
         others = sa.or_(Message.author_id.is_(None), Message.author_id != member.id)
@@ -140,7 +140,7 @@ class Reading(ConversationRow):
         return list(db.session.scalars(sa.select(Message).options(*drawn()).where(Message.conversation_id == self.id, edge).order_by(order).limit(limit)).unique())
 
     def _events(self, since: datetime | None, until: datetime | None) -> list[Event]:
-        query = sa.select(Event).options(joinedload(Event.actor)).where(Event.conversation_id.in_(self._family()), Event.kind.in_(SHOWN))
+        query = sa.select(Event).options(shown(Event.actor)).where(Event.conversation_id.in_(self._family()), Event.kind.in_(SHOWN))
         if since is not None:
             query = query.where(Event.at >= since)
         if until is not None:
@@ -171,7 +171,7 @@ class Reading(ConversationRow):
         return list(
             db.session.scalars(
                 sa.select(Event)
-                .options(joinedload(Event.actor))
+                .options(shown(Event.actor))
                 .where(Event.conversation_id.in_(self._family()), Event.kind.like("lock.%"))
                 .order_by(Event.id.desc())
                 .limit(limit)
