@@ -220,15 +220,20 @@ class Contact(Model):
         return listed(by, ContactFilter(words=words), after=after, limit=limit)
 
     @staticmethod
-    def visible_to(member: Member, permission: Permission = Permission.CONTACTS_VIEW) -> Any:
-        """The scope of contacts a member may use `permission` on: the account's, or those who talk with an inbox of the teams it is held for."""
+    def visible_to(member: Member, permission: Permission = Permission.CONTACTS_VIEW, *, among: Any = None) -> Any:
+        """The scope of contacts a member may use `permission` on: the account's, or those who talk with an inbox of the teams it is held for; `among` names some by their ids."""
         from inbox.models.conversation import Conversation
         from inbox.models.inbox import Inbox
 
         if not member.can(permission):
             return sa.select(Contact).where(sa.false())
-        query, teams = sa.select(Contact).where(Contact.account_id == member.account_id, Contact.merged_into_id.is_(None)), member.teams_with(permission)
+        unindexed = (sa.literal_column(f"+contact.{name}", sa.Integer) for name in ("account_id", "merged_into_id"))  # some are found by their keys
+        account_id, merged_into_id = (Contact.account_id, Contact.merged_into_id) if among is None else unindexed
+        query, teams = sa.select(Contact).where(account_id == member.account_id, merged_into_id.is_(None)), member.teams_with(permission)
+        query = query if among is None else query.where(Contact.id.in_(among))
         if teams is None:
             return query
-        return query.where(Contact.id.in_(sa.select(Conversation.contact_id).join(Inbox, Inbox.id == Conversation.inbox_id).where(Inbox.team_id.in_(teams))))
+        near = sa.literal_column("+conversation.inbox_id", sa.Integer) == Inbox.id
+        talks = sa.select(Conversation.id).join(Inbox, near).where(Conversation.contact_id == Contact.id, Inbox.team_id.in_(teams))
+        return query.where(talks.correlate(Contact).exists())
 

@@ -106,10 +106,9 @@ class Following(Base):
         """End what the member can no longer read."""
         from inbox.models.conversation import Conversation
 
-        readable = Conversation.scope(member).with_only_columns(Conversation.id)
         db.session.execute(
             sa.delete(Following)
-            .where(Following.member_id == member.id, Following.conversation_id.not_in(readable))
+            .where(Following.member_id == member.id, ~Conversation.opens(member, Following.conversation_id))
             .execution_options(synchronize_session=False)
         )
 

@@ -254,7 +254,7 @@ class ScheduledMessage(Model):
     @staticmethod
     def visible_to(who: Member) -> sa.Select[Any]:
         """Those in conversations the member may read."""
-        return sa.select(ScheduledMessage).where(ScheduledMessage.conversation_id.in_(Conversation.scope(who).with_only_columns(Conversation.id)))
+        return sa.select(ScheduledMessage).where(Conversation.opens(who, ScheduledMessage.conversation_id))
 
     @staticmethod
     def listing(who: Member, *, everyone: bool = False, after: tuple[datetime, int] | None = None, limit: int = 40) -> list[ScheduledMessage]:
