@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from inbox import clock
-from inbox.models.base import Model, db, now_column
+from inbox.models.base import Model, Moment, db, now_column
 from inbox.models.carrier import insert_or_ignore
 from inbox.models.member import normalize_email
 
@@ -25,7 +25,7 @@ class Attempt(Model):
     key: Mapped[str] = mapped_column(sa.String(64), unique=True)
     count: Mapped[int] = mapped_column(default=0)
     first_at: Mapped[datetime] = now_column()
-    last_at: Mapped[datetime] = now_column()
+    last_at: Mapped[datetime] = mapped_column(Moment, nullable=False, default=clock.now, index=True)
 
     @staticmethod
     def take(*key: object, limit: int, within: timedelta) -> bool:

@@ -177,7 +177,7 @@ def _names(events: list[Event], reader: Member) -> words.Names:
         sa.select(Inbox.id, Inbox.name, Inbox.owner_id).where(Inbox.account_id == account, Inbox.id.in_({e.inbox_id for e in events if e.inbox_id}))
     ).all()
     talks = Conversation.scope(reader).options(joinedload(Conversation.contact)).where(Conversation.id.in_({e.conversation_id for e in events if e.conversation_id}))
-    contacts = Contact.visible_to(reader).where(Contact.id.in_(_ids(events, "contact")))
+    contacts = Contact.visible_to(reader, among=_ids(events, "contact"))
     return words.Names(
         members=_pairs(sa.select(Member.id, Member.name).where(Member.account_id == account, Member.id.in_({m for m in members if m}))),
         inboxes={id: "a personal inbox" if owner not in (None, reader.id) else words.clean(name) for id, name, owner in inboxes},

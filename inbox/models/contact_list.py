@@ -14,6 +14,7 @@ from inbox.models.base import db, one_line
 from inbox.models.consent import Consent
 from inbox.models.contact import Contact
 from inbox.models.conversation import Conversation
+from inbox.models.conversation.filtering import FEW, unindexed
 from inbox.models.inbox import Inbox
 from inbox.models.member import Member
 from inbox.models.search.query import read
@@ -51,10 +52,11 @@ class Listed:
 
 def listed(member: Member, filter: ContactFilter, *, after: tuple[str, int] | None = None, limit: int = 40) -> list[Contact]:
     """Contacts by name, after the last one of the page before."""
-    query = Contact.visible_to(member).options(joinedload(Contact.owner)).where(*_conditions(member, filter))
-    if one_line(filter.words):
-        ids = _matches(member, one_line(filter.words))
-        query = query.where(Contact.id.in_(ids) if ids else sa.false())
+    ids = _matches(member, one_line(filter.words)) if one_line(filter.words) else None
+    few = _tagged(member, filter.tag) if filter.tag else None
+    if few is not None:
+        ids = few if ids is None else [id for id in ids if id in set(few)]
+    query = Contact.visible_to(member, among=ids).options(joinedload(Contact.owner)).where(*_conditions(member, filter))
     if after:
         query = query.where(sa.tuple_(Contact.name, Contact.id) > sa.tuple_(sa.literal(after[0]), sa.literal(after[1])))
     return list(db.session.scalars(query.order_by(Contact.name, Contact.id).limit(limit)))
@@ -64,6 +66,16 @@ def _matches(member: Member, words: str) -> list[int]:
     from inbox.models.search.filters import contacts_with
 
     return contacts_with(terms, member, MATCHES) if (terms := _terms(words)) else []
+
+
+def _tagged(member: Member, tag: str) -> list[int] | None:
+    """The contacts with whom a conversation has a tag that few have; None when many have it."""
+    tag_id = _id(Tag, tag, member)
+    talks = list(db.session.scalars(sa.select(Tagging.conversation_id).where(Tagging.tag_id == tag_id).limit(FEW + 1)))
+    if len(talks) > FEW:
+        return None
+    found = sa.select(Conversation.contact_id).where(Conversation.id.in_(talks), unindexed("inbox_id").in_(member.readable_inbox_ids)).distinct()
+    return list(db.session.scalars(found))
 
 
 def _terms(words: str) -> list[Term]:
@@ -120,7 +132,7 @@ def about(member: Member, contacts: list[Contact]) -> dict[int, Listed]:
     inboxes = [inbox for inbox in Inbox.visible_to(member) if inbox.id in member.readable_inbox_ids]
     standing = Consent.standing_of(member.account_id, [c.phone for c in contacts if c.phone])
     last = sa.select(Conversation.contact_id, sa.func.max(Conversation.last_activity_at).label("at")).where(
-        Conversation.contact_id.in_([c.id for c in contacts]), Conversation.inbox_id.in_(member.readable_inbox_ids)
+        Conversation.contact_id.in_([c.id for c in contacts]), unindexed("inbox_id").in_(member.readable_inbox_ids)
     )
     times = {row.contact_id: row.at for row in db.session.execute(last.group_by(Conversation.contact_id))} if contacts else {}
     return {c.id: Listed(_said(standing.get(c.phone or "", []), inboxes), times.get(c.id)) for c in contacts}
@@ -134,5 +146,5 @@ def _said(changes: list[Consent], inboxes: list[Inbox]) -> str:
 def tags_of(contact: Contact, member: Member, limit: int = 20) -> list[Tag]:
     """The tags on the contact's conversations that the member may read, by name."""
     talks = sa.select(Tagging.tag_id).join(Conversation, Conversation.id == Tagging.conversation_id)
-    mine = talks.where(Conversation.contact_id == contact.id, Conversation.inbox_id.in_(member.readable_inbox_ids))
+    mine = talks.where(Conversation.contact_id == contact.id, unindexed("inbox_id").in_(member.readable_inbox_ids))
     return list(db.session.scalars(sa.select(Tag).where(Tag.id.in_(mine)).order_by(Tag.key).limit(limit)))

@@ -39,7 +39,7 @@ def called(member: Member, typed: str) -> tuple[list[Any], list[Contact]]:
     query = _scope(member).where(Conversation.contact_id.in_(people)).order_by(Conversation.last_activity_at.desc(), Conversation.id.desc())
     talks = list(db.session.scalars(query.limit(SHOWN)))
     alone = [id for id in people if id not in {talk.contact_id for talk in talks}][:SHOWN]
-    contacts = list(db.session.scalars(Contact.visible_to(member).where(Contact.id.in_(alone)).order_by(Contact.name, Contact.id))) if alone else []
+    contacts = list(db.session.scalars(Contact.visible_to(member, among=alone).order_by(Contact.name, Contact.id))) if alone else []
     return talks, contacts
 
 

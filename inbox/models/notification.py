@@ -34,6 +34,7 @@ LEASE = timedelta(minutes=10)  # longer than a mail server may take
 GIVE_UP = 8  # attempts
 KEPT = timedelta(days=30)
 _NEW = sa.text("fanned_at IS NULL")
+_TOLD = sa.text("fanned_at IS NOT NULL")
 _OPEN = sa.text("state IN ('waiting','claimed')")
 
 
@@ -54,7 +55,10 @@ class Notice(Model):
     message: Mapped[Message | None] = relationship(lazy="raise")
     actor: Mapped[Member | None] = relationship(foreign_keys=actor_id, lazy="raise")
 
-    __table_args__ = (sa.Index("ix_notice_new", "created_at", sqlite_where=_NEW, postgresql_where=_NEW),)
+    __table_args__ = (
+        sa.Index("ix_notice_new", "created_at", sqlite_where=_NEW, postgresql_where=_NEW),
+        sa.Index("ix_notice_told", "created_at", sqlite_where=_TOLD, postgresql_where=_TOLD),
+    )
 
     @staticmethod
     def give(
@@ -256,7 +260,8 @@ class Notification(Model):
 
 def _free(row: type[Notification], now: datetime) -> sa.ColumnElement[bool]:
     """Waiting, or left behind by a worker that died."""
-    return sa.or_(row.state == "waiting", sa.and_(row.state == "claimed", row.lease_until < now))
+    open_ = row.state.in_(sa.literal_column(f"'{state}'") for state in ("waiting", "claimed"))  # written out, as the partial indexes say it, or SQLite does not use them
+    return sa.and_(open_, sa.or_(row.state == "waiting", sa.and_(row.state == "claimed", row.lease_until < now)))
 
 
 def _end(which: sa.ColumnElement[bool], **values: str) -> None:

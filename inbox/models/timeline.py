@@ -13,6 +13,7 @@ from inbox.models.base import db
 from inbox.models.call import Call
 from inbox.models.contact import Contact
 from inbox.models.conversation import Conversation
+from inbox.models.conversation.filtering import unindexed
 from inbox.models.conversation.listing import make_cursor, parse_cursor
 from inbox.models.member import Member
 from inbox.permissions import Permission
@@ -70,6 +71,6 @@ def _talks(contact: Contact, member: Member, place: tuple[datetime, int, int] | 
 def _calls(contact: Contact, member: Member, place: tuple[datetime, int, int] | None, limit: int) -> list[Entry]:
     query = sa.select(Call).join(Conversation, Conversation.id == Call.conversation_id).options(joinedload(Call.message))
     query = query.options(joinedload(Call.conversation).joinedload(Conversation.inbox), joinedload(Call.conversation).joinedload(Conversation.assignee))
-    mine = (Conversation.contact_id == contact.id, Conversation.inbox_id.in_(member.readable_inbox_ids))
+    mine = (Conversation.contact_id == contact.id, unindexed("inbox_id").in_(member.readable_inbox_ids))
     query = query.where(*mine, *_below(Call.started_at, Call.id, CALL, place))
     return [Entry(call.started_at, call.conversation, call) for call in db.session.scalars(query.order_by(Call.started_at.desc(), Call.id.desc()).limit(limit)).unique()]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from inbox import channels, clock
+from inbox import background, channels, clock
 from inbox.models.base import db
 from inbox.models.carrier import Carrier, WebhookEvent
 from inbox.models.conversation import Conversation
@@ -118,7 +118,7 @@ def texts_waiting(account_id: int) -> Waiting:
     since = sa.func.coalesce(Dispatch.held_until, Message.created_at).label("since")
     due = (
         sa.select(since).join(Message, Message.id == Dispatch.message_id)
-        .where(WAITING, Message.account_id == account_id, sa.or_(Dispatch.held_until.is_(None), Dispatch.held_until <= clock.now()))
+        .where(WAITING, Dispatch.lane.in_(background.LANES), Message.account_id == account_id, sa.or_(Dispatch.held_until.is_(None), Dispatch.held_until <= clock.now()))
         .order_by(Dispatch.sweep_at).limit(1000).subquery()
     )
     return _waiting(due.c.since)

@@ -18,6 +18,7 @@ from inbox.models.conversation import Conversation, LockLost, Stale
 from inbox.models.draft import Draft
 from inbox.models.event import Event
 from inbox.models.gate import Judgement
+from inbox.models.inbox import Inbox
 from inbox.models.member import Member
 from inbox.models.message import UNDOABLE, Attachment, Dispatch, Message, SendAttempt
 from inbox.models.notification import Notice
@@ -148,7 +149,8 @@ def spoken_meanwhile(dispatch: Dispatch) -> bool:
 
 def stop_to(account_id: int, *addresses: str) -> None:
     """The customer's mind changed: what may not leave any more comes back to its author."""
-    here = sa.select(sa.func.coalesce(Conversation.merged_into_id, Conversation.id)).where(Conversation.account_id == account_id, Conversation.address.in_(addresses))
+    inboxes = sa.select(Inbox.id).where(Inbox.account_id == account_id)  # conversations are found by inbox and address
+    here = sa.select(sa.func.coalesce(Conversation.merged_into_id, Conversation.id)).where(Conversation.inbox_id.in_(inboxes), Conversation.address.in_(addresses))
     for dispatch in _waiting(Dispatch.conversation_id.in_(here)):
         _stop_refused(dispatch)
 

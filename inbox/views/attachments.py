@@ -73,7 +73,7 @@ def _attachment_or_404(public_id: str, state: str = "stored") -> Attachment:
         .join(Message, Message.id == Attachment.message_id)
         .where(
             Attachment.public_id == public_id, Attachment.state == state,
-            Message.conversation_id.in_(Conversation.scope(member()).with_only_columns(Conversation.id)),
+            Conversation.opens(member(), Message.conversation_id),
         )
     ) or abort(404)
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flask import Blueprint, redirect, request, url_for
 
 from inbox import clock
-from inbox.models import ContactImport, Inbox, InboxDraft, Invitation, Member, Message, Registration, db, transaction
+from inbox.models import ContactImport, Event, Inbox, InboxDraft, Invitation, Member, Registration, db, transaction
 from inbox.permissions import Permission
 from inbox.views.access import member, requires, signed_in
 from inbox.views.hypermedia import either
@@ -117,7 +117,7 @@ def _import(who: Member) -> Step:
 
 
 def _send(who: Member, *, ready: bool) -> Step:
-    sent = db.session.scalar(sa.select(Message.id).where(Message.account_id == who.account_id, Message.kind == "out").limit(1))
+    sent = db.session.scalar(sa.select(Event.id).where(Event.account_id == who.account_id, Event.kind == "message.sent").limit(1))
     may = bool(Inbox.sendable_by(who))
     why = "" if may else (who.can(Permission.CONVERSATIONS_COMPOSE).why or ("You are not in an inbox yet." if ready else "Opens when your first inbox is on."))
     text = "The conversation has begun." if sent else "To a customer, or to your own phone."

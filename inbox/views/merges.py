@@ -167,7 +167,7 @@ def part(contact: str, merging: str) -> Response:
 def _find(row: Contact, status: int = 200, problem: str = "") -> Response:
     who, words = member(), request.args.get("q", "")[:100].replace("\x00", "")
     found = Contact.search(who, words, limit=LISTED + 1) if words.strip() else []
-    may = set(db.session.scalars(Contact.visible_to(who, Permission.CONTACTS_MERGE).with_only_columns(Contact.id).where(Contact.id.in_([c.id for c in found])))) if found else set()
+    may = set(db.session.scalars(Contact.visible_to(who, Permission.CONTACTS_MERGE, among=[c.id for c in found]).with_only_columns(Contact.id))) if found else set()
     shown = [c for c in found if c.id in may and c.id != row.id][:LISTED]
     return page("merges/find.html", status, contact=row, words=words, found=shown, alike=alike(row, by=who), merged=Merging.of_contact(row), problem=problem)
 

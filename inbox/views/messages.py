@@ -144,7 +144,7 @@ def _nonce() -> str | None:
 def _message_or_404(public_id: str) -> Message:
     """The message, through the scope of its conversation."""
     found = db.session.scalar(
-        sa.select(Message).where(Message.public_id == public_id, Message.conversation_id.in_(Conversation.scope(member()).with_only_columns(Conversation.id)))
+        sa.select(Message).where(Message.public_id == public_id, Conversation.opens(member(), Message.conversation_id))
     )
     return found or abort(404)
 

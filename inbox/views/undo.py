@@ -54,5 +54,5 @@ def _drawn(found: Message) -> list[screens.Drawn]:
 
 def _message_or_404(public_id: str) -> Message:
     """The text, through the scope of its conversation."""
-    readable = Conversation.scope(member()).with_only_columns(Conversation.id)
-    return db.session.scalar(sa.select(Message).where(Message.public_id == public_id, Message.kind == "out", Message.conversation_id.in_(readable))) or abort(404)
+    readable = Conversation.opens(member(), Message.conversation_id)
+    return db.session.scalar(sa.select(Message).where(Message.public_id == public_id, Message.kind == "out", readable)) or abort(404)

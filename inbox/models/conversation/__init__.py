@@ -19,6 +19,8 @@ _ARCHIVED = sa.text("archived_at IS NOT NULL")
 _OWED = sa.text("owed_since IS NOT NULL AND archived_at IS NULL")
 _SNOOZED = sa.text("snoozed_until IS NOT NULL")
 _SPAM = sa.text("spam_at IS NOT NULL")
+_OWED_OUT = sa.text("owed_since IS NOT NULL AND archived_at IS NOT NULL")
+_UNREAD_OUT = sa.text("unread AND archived_at IS NOT NULL")
 
 
 class Conversation(Receiving, Assigning, Listing, Reading, Tagged):
@@ -41,11 +43,15 @@ class Conversation(Receiving, Assigning, Listing, Reading, Tagged):
         sa.Index("ix_conversation_snoozed", "inbox_id", "last_activity_at", "id", sqlite_where=_SNOOZED, postgresql_where=_SNOOZED),
         sa.Index("ix_conversation_waking", "snoozed_until", sqlite_where=_SNOOZED, postgresql_where=_SNOOZED),
         sa.Index("ix_conversation_spam", "inbox_id", "last_activity_at", "id", sqlite_where=_SPAM, postgresql_where=_SPAM),
-        sa.Index("ix_conversation_holder", "assignee_id"),
+        sa.Index("ix_conversation_holder", "assignee_id", "last_activity_at", "id"),
+        sa.Index("ix_conversation_assignee_out", "inbox_id", "assignee_id", "last_activity_at", "id", sqlite_where=_ARCHIVED, postgresql_where=_ARCHIVED),
         sa.Index(
             "ix_conversation_unread", "inbox_id", "assignee_id", "last_activity_at",
             sqlite_where=sa.text("unread AND archived_at IS NULL"), postgresql_where=sa.text("unread AND archived_at IS NULL"),
         ),
+        # of indexes alike SQLite takes the one made last: these after ix_conversation_archived
+        sa.Index("ix_conversation_owed_out", "inbox_id", "last_activity_at", "id", sqlite_where=_OWED_OUT, postgresql_where=_OWED_OUT),
+        sa.Index("ix_conversation_unread_out", "inbox_id", "last_activity_at", "id", sqlite_where=_UNREAD_OUT, postgresql_where=_UNREAD_OUT),
     )
 
 

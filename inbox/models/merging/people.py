@@ -77,7 +77,7 @@ def alike(contact: Contact, *, by: Member) -> list[tuple[Contact, str]]:
     found: dict[int, tuple[Contact, str]] = {}
     for words, why, fits in _signs(contact):
         ids = contacts_with([Phrase(tuple(words))], by, 50) if words else []
-        rows = db.session.scalars(Contact.visible_to(by, Permission.CONTACTS_MERGE).where(Contact.id.in_(ids), Contact.id != contact.id).order_by(Contact.id)) if ids else ()
+        rows = db.session.scalars(Contact.visible_to(by, Permission.CONTACTS_MERGE, among=ids).where(Contact.id != contact.id).order_by(Contact.id)) if ids else ()
         for row in rows:
             if fits(row):
                 found.setdefault(row.id, (row, why))
@@ -140,7 +140,7 @@ def _alone(contacts: list[Contact], by: Member) -> None:
         db.session.execute(talks.with_for_update(key_share=True)).all()
     if any(contact.merged_into_id is not None for contact in contacts):
         raise Busy("One of these was merged a moment ago. Look again.")
-    may = set(db.session.scalars(Contact.visible_to(by, Permission.CONTACTS_MERGE).with_only_columns(Contact.id).where(Contact.id.in_(ids))))
+    may = set(db.session.scalars(Contact.visible_to(by, Permission.CONTACTS_MERGE, among=ids).with_only_columns(Contact.id)))
     if may != set(ids):
         raise Refused("Your role allows to merge only contacts of other teams.", field="other")
 

@@ -93,7 +93,7 @@ def contacts_with(terms: Collection[Term], member: Member, limit: int) -> list[i
     if not ids:
         return []
     one = aliased(Contact)  # looked up one by one: no walk through an account's contacts, however many there are
-    allowed = Contact.visible_to(member).with_only_columns(Contact.id).where(Contact.id == one.id).correlate(one).exists()
+    allowed = Contact.visible_to(member, among=(one.id,)).with_only_columns(Contact.id).correlate(one).exists()
     query = sa.select(one.id, one.first_name, one.last_name).where(one.id.in_(ids), allowed)
     return [id for id, first, last in db.session.execute(query) if member.sees_personal or all(_in_words([w.text for w in split(f"{first} {last}")], t) for t in terms)]
 
