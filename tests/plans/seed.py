@@ -62,6 +62,7 @@ class Seed:
         self.newest = clock.now()
         self.like = self._templates()
         self.named = {name: (type(value), value.id) for name, value in vars(self.world).items() if isinstance(value, Model)}
+        db.session.remove()
         with db.engine.connect() as connection:
             self.raw = connection.connection.driver_connection
             self._quickly()
@@ -250,8 +251,7 @@ class Seed:
 
     def _behind(self) -> None:
         """What nobody looks at every day."""
-        w, at = self.world, self.ago(f"({SIZE} - i) * {EVERY}")
-        id = f"{FIRST} + i"
+        at, id = self.ago(f"({SIZE} - i) * {EVERY}"), f"{FIRST} + i"
         self.make(LoginSession, SIZE, "i % 20 = 0", id=id, token_digest="'t' || i", previous_digest="'p' || i", created_at=at, seen_at=at)
         self.make(Attempt, SIZE, "i % 5 = 0", id=id, key="'k' || i", last_at=self.ago("i % 1000"))
         self.make(Attachment, SIZE, "i % 10 = 0", id=id, public_id="'f' || i", message_id=f"{FIRST} + i", state="CASE WHEN i % 10000 = 0 THEN 'pending' ELSE 'stored' END", next_at=at)

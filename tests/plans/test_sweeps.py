@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inbox.extensions import redis
-from inbox.models import Bundle, Conversation, Dispatch, Message, Notification, db, transaction
+from inbox.models import Attempt, Bundle, Conversation, Dispatch, Message, Notification, db, transaction
 from jobs import schedule, send_message
 from jobs.index_messages import index_messages
 from jobs.notify_members import notify_members
@@ -78,6 +78,12 @@ def test_ACC_6_telling_members_looks_at_their_own_rows_only(app, seed, judge, be
         index_messages()
     assert asked
     report({"notify": judge(asked)})
+
+
+def test_ACC_7_old_counters_of_tries_go_by_their_age(app, seed, judge):
+    with statements() as asked, transaction():
+        Attempt.sweep()
+    report({"attempts": judge(asked)})
 
 
 def test_LOCK_2_locks_are_kept_by_their_key(app, seed, judge):
