@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import TypeDecorator
 
 from inbox import clock
 from inbox.extensions import Base, after_commit, db, transaction
 
-__all__ = ["Base", "Model", "Moment", "Refused", "after_commit", "db", "now_column", "one_line", "public_id", "transaction"]
+__all__ = ["Base", "Model", "Moment", "Refused", "Unindexed", "after_commit", "db", "now_column", "one_line", "public_id", "transaction"]
 
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 
@@ -55,6 +57,31 @@ class Model(Base):
         db.session.add(self)
         db.session.flush()
         return self
+
+
+class Unindexed(sa.ColumnElement[int]):
+    """A column that SQLite is to choose no index for, because what else is asked finds few rows; PostgreSQL counts and knows."""
+
+    inherit_cache = True
+    type = sa.Integer()
+    _traverse_internals = [("column", InternalTraversal.dp_clauseelement)]  # noqa: RUF012 - SQLAlchemy reads it from the class
+
+    def __init__(self, column: Any) -> None:
+        self.column = column
+
+    @property
+    def _from_objects(self) -> Any:
+        return self.column._from_objects
+
+
+@compiles(Unindexed)
+def _plain(element: Unindexed, compiler: Any, **how: Any) -> str:
+    return str(compiler.process(element.column, **how))
+
+
+@compiles(Unindexed, "sqlite")
+def _with_plus(element: Unindexed, compiler: Any, **how: Any) -> str:
+    return f"+{compiler.process(element.column, **how)}"
 
 
 def one_line(text: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from inbox import clock
 from inbox import phone as phones
-from inbox.models.base import Model, Moment, Refused, db, now_column, one_line, public_id
+from inbox.models.base import Model, Moment, Refused, Unindexed, db, now_column, one_line, public_id
 from inbox.models.carrier import insert_or_ignore
 from inbox.models.event import Event
 from inbox.models.member import Member, initials
@@ -227,13 +227,13 @@ class Contact(Model):
 
         if not member.can(permission):
             return sa.select(Contact).where(sa.false())
-        unindexed = (sa.literal_column(f"+contact.{name}", sa.Integer) for name in ("account_id", "merged_into_id"))  # some are found by their keys
-        account_id, merged_into_id = (Contact.account_id, Contact.merged_into_id) if among is None else unindexed
+        columns = (Contact.account_id, Contact.merged_into_id)
+        account_id, merged_into_id = columns if among is None else (Unindexed(column) for column in columns)  # some are found by their keys
         query, teams = sa.select(Contact).where(account_id == member.account_id, merged_into_id.is_(None)), member.teams_with(permission)
         query = query if among is None else query.where(Contact.id.in_(among))
         if teams is None:
             return query
-        near = sa.literal_column("+conversation.inbox_id", sa.Integer) == Inbox.id
+        near = Unindexed(Conversation.inbox_id) == Inbox.id
         talks = sa.select(Conversation.id).join(Inbox, near).where(Conversation.contact_id == Contact.id, Inbox.team_id.in_(teams))
         return query.where(talks.correlate(Contact).exists())
 

@@ -172,10 +172,10 @@ class Seed:
             last_activity_at=at, last_inbound_at=at, created_at=at, owed_since=f"CASE WHEN i % 20 < 2 THEN {at} END", unread=f"({OPEN} AND i % 3 = 0)", failed="(i % 50 = 0)",
             last_inbound_id=f"{FIRST} + 2 * i - 1", last_message_id=f"{FIRST} + 2 * i", preview_by_id="NULL",
         )
-        live = f"i % 300 = 0 AND {OPEN}"
+        live = f"i % {max(20, SIZE // 50)} = 0"
         self.make(
             Lock, SIZE, conversation_id=id, holder_id=f"CASE WHEN {live} THEN {w.theo.id} END", acquired_at=f"CASE WHEN {live} THEN {self.ago('60')} END",
-            expires_at=f"CASE WHEN {live} THEN {self.ago('CASE WHEN i % 6000 = 0 THEN 5 ELSE -3600 END')} END",
+            expires_at=f"CASE WHEN {live} THEN {self.ago('CASE WHEN i % 10 = 0 AND i > {SIZE} / 2 THEN 5 ELSE -3600 END')} END",
             prompt_at=f"CASE WHEN {live} THEN {self.ago('-3600')} END", dies_at=f"CASE WHEN {live} THEN {self.ago('-7200')} END",
         )
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 
-from inbox.models.base import db
+from inbox.models.base import Unindexed, db
 from inbox.models.inbox import Inbox
 from inbox.models.member import Member
 from inbox.models.tag import Tag, Tagging
@@ -94,9 +94,11 @@ def choices(account_id: int, asked: Collection[str] = ()) -> tuple[list[Choice],
     return [choice for person, choice in found if person], [choice for person, choice in found if not person]
 
 
-def unindexed(column: str) -> sa.ColumnClause[int]:
+def unindexed(column: str) -> Unindexed:
     """A column of the conversation that no index is to be chosen for: an inbox has many, and what else is asked finds few."""
-    return sa.literal_column(f"+conversation.{column}", sa.Integer)
+    from inbox.models.conversation import Conversation
+
+    return Unindexed(getattr(Conversation, column))
 
 
 def place(member: Member, inbox: Inbox | None, filter: Filter | None = None, *, found: bool = False) -> list[Any]:
