@@ -73,7 +73,7 @@ def _free() -> sa.Select[Any]:
         .join(Inbox, Inbox.id == Conversation.inbox_id)
         .join(Registration, Registration.team_id == Inbox.team_id)
         .outerjoin(Carrier, Carrier.id == Inbox.carrier_id)
-        .where(Draft.release, sa.or_(registered, Carrier.kind.in_(sorted(channels.UNREGISTERED))))
+        .where(sa.text("draft.release"), sa.or_(registered, Carrier.kind.in_(sorted(channels.UNREGISTERED))))
     )
 
 

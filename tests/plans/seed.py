@@ -172,10 +172,10 @@ class Seed:
             last_activity_at=at, last_inbound_at=at, created_at=at, owed_since=f"CASE WHEN i % 20 < 2 THEN {at} END", unread=f"({OPEN} AND i % 3 = 0)", failed="(i % 50 = 0)",
             last_inbound_id=f"{FIRST} + 2 * i - 1", last_message_id=f"{FIRST} + 2 * i", preview_by_id="NULL",
         )
-        live = f"i % {max(20, SIZE // 50)} = 0"
+        live, lease = f"i % {max(20, SIZE // 50)} = 0", f"CASE WHEN i > {SIZE} / 2 THEN 5 ELSE -3600 END"
         self.make(
             Lock, SIZE, conversation_id=id, holder_id=f"CASE WHEN {live} THEN {w.theo.id} END", acquired_at=f"CASE WHEN {live} THEN {self.ago('60')} END",
-            expires_at=f"CASE WHEN {live} THEN {self.ago('CASE WHEN i % 10 = 0 AND i > {SIZE} / 2 THEN 5 ELSE -3600 END')} END",
+            expires_at=f"CASE WHEN {live} THEN {self.ago(lease)} END",
             prompt_at=f"CASE WHEN {live} THEN {self.ago('-3600')} END", dies_at=f"CASE WHEN {live} THEN {self.ago('-7200')} END",
         )
 
@@ -231,7 +231,7 @@ class Seed:
         self.make(Tagging, SIZE, "i % 200 = 0", id=f"{FIRST} + i", conversation_id=talk)
         self.make(Tagging, SIZE, "i % 5 = 0", id=f"{FIRST + SIZE} + i", conversation_id=talk, tag_id=str(self.tags[1]))
         self.make(Tagging, SIZE, f"i % {few} = 0", id=f"{FIRST + 2 * SIZE} + i", conversation_id=talk, tag_id=str(self.tags[2]))
-        self.make(Draft, SIZE, "i % 25 = 0", id=f"{FIRST} + i", conversation_id=talk, updated_at=at, release="(i % 2500 = 0)")
+        self.make(Draft, SIZE, "i % 4 = 0", id=f"{FIRST} + i", conversation_id=talk, updated_at=at, release="(i % 2500 = 0)")
         self.make(Following, SIZE, "i % 20 = 0", conversation_id=talk)
         self.make(LastRead, SIZE, "i % 2 = 0", conversation_id=talk, message_id=f"{FIRST} + 2 * i - 1")
         for turn, kind in enumerate(("conversation.assigned", "lock.acquired")):

@@ -1,4 +1,4 @@
-"""What somebody has, archived or across inboxes, and what is swept by its age: each by an index"""
+"""What is archived for somebody, unread or owed, and what is swept by its age: each by an index"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,13 +18,9 @@ def upgrade() -> None:
     op.create_index("ix_conversation_assignee_out", "conversation", ["inbox_id", "assignee_id", "last_activity_at", "id"], sqlite_where=ARCHIVED, postgresql_where=ARCHIVED)
     op.create_index("ix_conversation_owed_out", "conversation", ["inbox_id", "last_activity_at", "id"], sqlite_where=OWED, postgresql_where=OWED)
     op.create_index("ix_conversation_unread_out", "conversation", ["inbox_id", "last_activity_at", "id"], sqlite_where=UNREAD, postgresql_where=UNREAD)
-    op.drop_index("ix_conversation_holder", "conversation")
-    op.create_index("ix_conversation_holder", "conversation", ["assignee_id", "last_activity_at", "id"])
 
 
 def downgrade() -> None:
-    op.drop_index("ix_conversation_holder", "conversation")
-    op.create_index("ix_conversation_holder", "conversation", ["assignee_id"])
     op.drop_index("ix_conversation_unread_out", "conversation")
     op.drop_index("ix_conversation_owed_out", "conversation")
     op.drop_index("ix_conversation_assignee_out", "conversation")

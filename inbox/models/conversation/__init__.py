@@ -43,7 +43,7 @@ class Conversation(Receiving, Assigning, Listing, Reading, Tagged):
         sa.Index("ix_conversation_snoozed", "inbox_id", "last_activity_at", "id", sqlite_where=_SNOOZED, postgresql_where=_SNOOZED),
         sa.Index("ix_conversation_waking", "snoozed_until", sqlite_where=_SNOOZED, postgresql_where=_SNOOZED),
         sa.Index("ix_conversation_spam", "inbox_id", "last_activity_at", "id", sqlite_where=_SPAM, postgresql_where=_SPAM),
-        sa.Index("ix_conversation_holder", "assignee_id", "last_activity_at", "id"),
+        sa.Index("ix_conversation_holder", "assignee_id"),
         sa.Index("ix_conversation_assignee_out", "inbox_id", "assignee_id", "last_activity_at", "id", sqlite_where=_ARCHIVED, postgresql_where=_ARCHIVED),
         sa.Index(
             "ix_conversation_unread", "inbox_id", "assignee_id", "last_activity_at",

@@ -101,14 +101,14 @@ def unindexed(column: str) -> Unindexed:
     return Unindexed(getattr(Conversation, column))
 
 
-def place(member: Member, inbox: Inbox | None, filter: Filter | None = None, *, found: bool = False) -> list[Any]:
-    """One inbox, or all that the member reads; across inboxes what somebody has is found by who that is. `found` says that something else finds the rows."""
+def place(member: Member, inbox: Inbox | None, *, found: bool = False) -> list[Any]:
+    """One inbox, or all that the member reads. `found` says that something else finds the rows."""
     from inbox.models.conversation import Conversation
 
     if inbox is not None:
         return [(unindexed("inbox_id") if found else Conversation.inbox_id) == inbox.id]
     readable = sorted(member.readable_inbox_ids) if member.can(Permission.CONVERSATIONS_VIEW) else []
-    if found or (filter is not None and filter.assignee):
+    if found:
         return [unindexed("account_id") == member.account_id, unindexed("inbox_id").in_(readable)]
     return [Conversation.account_id == member.account_id, Conversation.inbox_id.in_(readable)]
 

@@ -110,7 +110,7 @@ class Listing(ConversationRow):
         key, upwards = moment(inbox, filter), filter.sort == "waiting"
         query = (
             _drawn(inbox is None).add_columns(key.label("moment"))
-            .where(*place(member, inbox, filter, found=only is not None or bool(rare)), *conditions(member, filter))
+            .where(*place(member, inbox, found=only is not None or bool(rare) or (inbox is None and filter.view == "mine")), *conditions(member, filter))
             .order_by(*([key, Conversation.id] if upwards else [key.desc(), Conversation.id.desc()]))
             .limit(limit)
         )
