@@ -14,6 +14,7 @@ from inbox import background, clock, realtime, throttle
 from inbox.extensions import db
 from tests.conftest import Bell, make_app, postgres_url
 from tests.pages import CheckedClient
+from tests.plans.gaps import GAPS
 from tests.plans.judge import Judge
 from tests.plans.seed import Seed
 
@@ -85,3 +86,10 @@ def judge(judges: dict[str, Judge], database: str, app: Flask) -> Judge:
     if database not in judges:
         judges[database] = Judge()
     return judges[database]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Known gaps do not hide new ones; they are counted as expected failures until they are mended."""
+    for item in items:
+        if item.path.parent.name == "plans" and item.name in GAPS:
+            item.add_marker(pytest.mark.xfail(reason="known, see tests/plans/gaps.py", strict=False))

@@ -1,0 +1,37 @@
+"""What is still read further than it should be, by the tests that say so; take a line out once its query is mended."""
+
+from __future__ import annotations
+
+GAPS = frozenset({
+    "test_CONV_1_a_list_across_inboxes_is_read_along_an_index_whatever_its_filter[postgresql-all]",
+    "test_CONV_1_a_list_across_inboxes_is_read_along_an_index_whatever_its_filter[postgresql-mine]",
+    "test_CONV_1_a_list_across_inboxes_is_read_along_an_index_whatever_its_filter[sqlite-all]",
+    "test_CONV_1_a_list_across_inboxes_is_read_along_an_index_whatever_its_filter[sqlite-mine]",
+    "test_CONV_1_a_list_of_an_inbox_is_read_along_an_index_whatever_its_filter[postgresql-all]",
+    "test_CONV_1_a_list_of_an_inbox_is_read_along_an_index_whatever_its_filter[postgresql-archived]",
+    "test_CONV_1_a_list_of_an_inbox_is_read_along_an_index_whatever_its_filter[postgresql-mine]",
+    "test_CONV_1_a_list_of_an_inbox_is_read_along_an_index_whatever_its_filter[postgresql-others]",
+    "test_CONV_1_a_list_of_an_inbox_is_read_along_an_index_whatever_its_filter[postgresql-spam]",
+    "test_CONV_1_a_list_of_an_inbox_is_read_along_an_index_whatever_its_filter[postgresql-unassigned]",
+    "test_CONV_1_a_list_of_an_inbox_is_read_along_an_index_whatever_its_filter[sqlite-archived]",
+    "test_CONV_1_a_list_of_an_inbox_is_read_along_an_index_whatever_its_filter[sqlite-mine]",
+    "test_CONV_1_the_counts_of_the_navigation_cost_the_same_however_many_there_are[postgresql]",
+    "test_CONV_9_a_search_finds_its_way_by_indexes[postgresql-assignee:none]",
+    "test_CONV_9_a_search_finds_its_way_by_indexes[postgresql-assignee:theo]",
+    "test_CONV_9_a_search_finds_its_way_by_indexes[postgresql-in:pharmacy is:open]",
+    "test_CONV_9_a_search_finds_its_way_by_indexes[postgresql-is:archived is:failed]",
+    "test_CONV_9_a_search_finds_its_way_by_indexes[postgresql-is:archived]",
+    "test_CONV_9_a_search_finds_its_way_by_indexes[postgresql-is:failed]",
+    "test_CONV_9_a_search_finds_its_way_by_indexes[postgresql-is:mine]",
+    "test_CONV_9_a_search_finds_its_way_by_indexes[postgresql-is:needs-reply]",
+    "test_CONV_9_a_search_finds_its_way_by_indexes[postgresql-is:open]",
+    "test_CONV_9_a_search_finds_its_way_by_indexes[postgresql-is:read]",
+    "test_CONV_9_a_search_finds_its_way_by_indexes[postgresql-is:unassigned]",
+    "test_CONV_9_a_search_finds_its_way_by_indexes[postgresql-is:unread]",
+    "test_CONV_9_a_search_finds_its_way_by_indexes[postgresql-tag:lab]",
+    "test_a_recurring_job_finds_what_it_looks_for_by_an_index[postgresql-sweep_notifications]",
+    "test_no_page_walks_a_large_table[postgresql-dana]",
+    "test_no_page_walks_a_large_table[postgresql-maya]",
+    "test_the_contacts_are_read_along_an_index_whatever_their_filter[postgresql]",
+    "test_the_contacts_are_read_along_an_index_whatever_their_filter[sqlite]",
+})
