@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from flask import Flask, abort, after_this_request, current_app, g, redirect, request, session, url_for
 from flask_login import current_user
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectinload
 from werkzeug.wrappers import Response
 
 from inbox import clock, origin
@@ -169,7 +169,7 @@ def _note_presence() -> None:
 def conversation_or_404(public_id: str) -> Conversation:
     """The conversation, through the member's scope; a foreign id is a 404 like a missing one."""
     place = joinedload(Conversation.inbox).options(joinedload(Inbox.account), joinedload(Inbox.carrier), joinedload(Inbox.team_registration))
-    query = Conversation.scope(member()).options(joinedload(Conversation.contact), place, shown(Conversation.assignee), joinedload(Conversation.tags))
+    query = Conversation.scope(member()).options(joinedload(Conversation.contact), place, shown(Conversation.assignee), selectinload(Conversation.tags))
     found = db.session.scalars(query.where(Conversation.public_id == public_id)).unique().one_or_none()
     return found or _survivor(public_id)
 
