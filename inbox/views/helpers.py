@@ -171,10 +171,10 @@ def remember_addresses(app: Flask) -> None:
 
     @lru_cache(maxsize=8192)
     def known(endpoint: str, words: tuple[tuple[str, str], ...]) -> str:
-        return build(endpoint, **dict(words))
+        return build(endpoint, **dict(words))  # type: ignore[arg-type]
 
     def url_for(endpoint: str, **values: Any) -> str:
         plain = has_request_context() and not request.root_path and not endpoint.startswith(".") and all(type(v) is str and k[0] != "_" for k, v in values.items())
         return known(endpoint, tuple(values.items())) if plain else build(endpoint, **values)
 
-    app.url_for = app.jinja_env.globals["url_for"] = url_for  # type: ignore[method-assign, assignment]
+    app.url_for = app.jinja_env.globals["url_for"] = url_for  # type: ignore[method-assign]

@@ -108,7 +108,7 @@ class Listing(ConversationRow):
         from inbox.models.conversation import Conversation
 
         key, upwards = moment(inbox, filter), filter.sort == "waiting"
-        query = (
+        query: Any = (
             _drawn(inbox is None).add_columns(key.label("moment"))
             .where(*place(member, inbox, found=only is not None or bool(rare) or (inbox is None and filter.view == "mine")), *conditions(member, filter))
             .order_by(*([key, Conversation.id] if upwards else [key.desc(), Conversation.id.desc()]))
@@ -140,7 +140,6 @@ class Listing(ConversationRow):
 
         `more` are further selects of a number (inbox or 0, name, number), read in the same go.
         """
-
         if not inboxes and not more:
             return {}
         result: dict[int, dict[str, int]] = {inbox.id: {} for inbox in inboxes}
@@ -148,14 +147,15 @@ class Listing(ConversationRow):
             some = [inbox.id for inbox in inboxes[start : start + INBOXES]]
             parts = [*(more if start == 0 else ()), *([_counting(len(some))] if some else [])]
             values = {f"inbox_{k}": id for k, id in enumerate(some)} | ({"me": member.id} if some else {})
-            for inbox_id, view, count in db.session.execute(sa.union_all(*parts) if len(parts) > 1 else parts[0], values):
+            together: Any = sa.union_all(*parts) if len(parts) > 1 else parts[0]
+            for inbox_id, view, count in db.session.execute(together, values):
                 if count or view != "spam":
                     result.setdefault(inbox_id, {})[view] = count
         return result
 
 
 @lru_cache(maxsize=2)
-def _drawn(work: bool) -> sa.Select[Any]:
+def _drawn(work: bool) -> Any:
     """What a row shows, and from where, put together once; `now` is a parameter. With `work` its inbox too."""
     from inbox.models.conversation import Conversation
 
