@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import sqlalchemy as sa
@@ -155,17 +156,11 @@ class Consent(Model):
     @staticmethod
     def changes(account_id: int, address: str, limit: int = 100) -> list[Consent]:
         """The newest changes about an address in the account and about other numbers of that person, newest first, with who noted them and where."""
-        from inbox.models.contact import Contact
+        from inbox.models.contact import numbers_with
 
-        return list(
-            db.session.scalars(
-                sa.select(Consent)
-                .options(shown(Consent.by), joinedload(Consent.inbox))
-                .where(Consent.account_id == account_id, Consent.address.in_(sa.union_all(sa.select(sa.literal(address)), *Contact.numbers_with(account_id, address))))
-                .order_by(Consent.id.desc())
-                .limit(limit)
-            )
-        )
+        theirs = sa.union_all(sa.select(sa.literal(address)), *numbers_with())
+        query = sa.select(Consent).options(shown(Consent.by), joinedload(Consent.inbox)).where(Consent.account_id == account_id, Consent.address.in_(theirs))
+        return list(db.session.scalars(query.order_by(Consent.id.desc()).limit(limit), {"whose_account": account_id, "whose_phone": address}))
 
     @staticmethod
     def standing_of(account_id: int, addresses: Iterable[str]) -> dict[str, list[Consent]]:
@@ -233,7 +228,7 @@ def _newest(account_id: Any, team_id: int, inbox_id: int | None, address: str) -
     return sa.select(Consent).where(*_reach(Consent, account_id, team_id, inbox_id, address)).order_by(Consent.id.desc()).limit(1)
 
 
-def _merged(account_id: int, address: str) -> sa.ColumnElement[bool]:
+def _merged(account_id: Any, address: Any) -> sa.ColumnElement[bool]:
     """Whether the number belongs to somebody with several, which hardly anybody has: then all of them are asked."""
     from inbox.models.contact import Contact
 
@@ -250,6 +245,17 @@ def _touching(scope: str, account_id: int, team_id: int, inbox_id: int | None, a
     elif scope == "inbox":
         query = query.where(*_reach(Consent, account_id, team_id, inbox_id, address))
     return query.order_by(Consent.id.desc()).limit(1)
+
+
+@cache
+def _reading() -> sa.Select[Any]:
+    """Whether a STOP is being applied, whether the number is one of several of a person, and the change that decides: put together once, for every text asks."""
+    place: Any = (sa.bindparam("account"), sa.bindparam("team"), sa.bindparam("inbox"), sa.bindparam("number"))
+    decides = aliased(Consent, _newest(*place).subquery())
+    mark = sa.exists().where(*_reach(Stopping, *place), Stopping.at > sa.bindparam("since", type_=Moment))
+    one = sa.select(mark.label("stopping")).subquery()
+    merged = _merged(place[0], place[3]).label("merged")
+    return sa.select(one.c.stopping, merged, decides).select_from(one).outerjoin(decides, sa.true())
 
 
 @dataclass(frozen=True)
@@ -270,12 +276,8 @@ class Allowed:
     @staticmethod
     def read(inbox: Inbox, address: str) -> Allowed:
         """One query: both tables by their indexes."""
-        place = (inbox.account_id, inbox.team_id, inbox.id, address)
-        decides = aliased(Consent, _newest(*place).subquery())
-        mark = sa.exists().where(*_reach(Stopping, *place), Stopping.at > clock.now() - MARK_FOR)
-        one = sa.select(mark.label("stopping")).subquery()
-        merged = _merged(inbox.account_id, address).label("merged")
-        stopping, person, consent = db.session.execute(sa.select(one.c.stopping, merged, decides).select_from(one).outerjoin(decides, sa.true())).one()
+        place = {"account": inbox.account_id, "team": inbox.team_id, "inbox": inbox.id, "number": address, "since": clock.now() - MARK_FOR}
+        stopping, person, consent = db.session.execute(_reading(), place).one()
         if person:
             consent = Allowed.elsewhere(inbox.account_id, inbox.team_id, inbox.id, address, consent) or consent
         return Allowed(consent, bool(stopping))

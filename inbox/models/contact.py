@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -85,17 +86,8 @@ class Contact(Model):
     @staticmethod
     def same_person(account_id: int, phone: str | None) -> list[str]:
         """The other numbers of whoever has this one; hardly anybody has any."""
-        return [number for number in db.session.scalars(sa.union(*Contact.numbers_with(account_id, phone))) if number]
-
-    @staticmethod
-    def numbers_with(account_id: int, phone: str | None) -> tuple[sa.Select[Any], sa.Select[Any]]:
-        """Two selects that find those numbers, each by an index."""
-        one, other = sa.orm.aliased(Contact), sa.orm.aliased(Contact)
-        stands = sa.func.coalesce(one.merged_into_id, one.id)
-        here = (one.account_id == account_id, one.phone == phone, other.phone.is_not(None), other.id != one.id)
-        main = sa.select(other.phone).join_from(one, other, other.id == one.merged_into_id).where(*here)
-        more = sa.select(other.phone).join_from(one, other, other.merged_into_id == stands).where(*here)
-        return main, more
+        asked = {"whose_account": account_id, "whose_phone": phone}
+        return [number for number in db.session.scalars(sa.union(*numbers_with()), asked) if number]
 
     def rename(self, first: str, last: str) -> None:
         """Set the name; an unnamed contact shows its number."""
@@ -237,3 +229,13 @@ class Contact(Model):
         talks = sa.select(Conversation.id).join(Inbox, near).where(Conversation.contact_id == Contact.id, Inbox.team_id.in_(teams))
         return query.where(talks.correlate(Contact).exists())
 
+
+@cache
+def numbers_with() -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Two selects of the other numbers of whoever has the number `whose_phone` of `whose_account`, each by an index."""
+    one, other = sa.orm.aliased(Contact), sa.orm.aliased(Contact)
+    stands = sa.func.coalesce(one.merged_into_id, one.id)
+    here = (one.account_id == sa.bindparam("whose_account"), one.phone == sa.bindparam("whose_phone"), other.phone.is_not(None), other.id != one.id)
+    main = sa.select(other.phone).join_from(one, other, other.id == one.merged_into_id).where(*here)
+    more = sa.select(other.phone).join_from(one, other, other.merged_into_id == stands).where(*here)
+    return main, more
