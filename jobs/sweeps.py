@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from inbox import background, clock
 from inbox.extensions import redis
 from inbox.models import (
+    AccessChange,
     Attachment,
     Call,
     ContactImport,
@@ -173,6 +174,7 @@ def sweep_notifications() -> None:
     if redis.client.set("inbox:sweep:notifications", 1, nx=True, ex=3600):
         with transaction():
             Notification.forget_old()
+            AccessChange.forget_old()
 
 
 def watch_clocks() -> None:

@@ -20,7 +20,7 @@ class Kept:
     def __init__(self) -> None:
         self.at = clock.now()
         with db.engine.connect() as connection:
-            self.rows = [(table, rows) for table in Base.metadata.tables.values() if (rows := [dict(row) for row in connection.execute(table.select()).mappings()])]
+            self.rows = [(table, rows) for table in Base.metadata.tables.values() if table.name != "access_change" and (rows := [dict(row) for row in connection.execute(table.select()).mappings()])]
             self.counters = _counters(connection)
 
     def put_back(self) -> None:

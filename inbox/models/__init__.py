@@ -44,6 +44,7 @@ from inbox.models.tag import Tag, Tagging
 from inbox.models.template import Template
 from inbox.models.tray import TrayItem
 from inbox.models.usage import UsageDay
+from inbox.models.viewers import AccessChange, Viewers
 
 __all__ = [
     "Account", "Attachment", "Attempt", "Call", "Carrier", "Consent", "Contact", "ContactField", "ContactImport", "Conversation", "Denied", "Dispatch", "Door", "Draft",
@@ -57,4 +58,5 @@ __all__ = [
     "Bundle", "Line", "Notice", "Notification", "PushKey", "PushSubscription",
     "Changed", "LedgerEntry", "NotCovered", "Payment", "Standing", "Subscription", "Wallet",
     "Bulk", "BulkItem", "ScheduledMessage", "Tag", "Tagging", "Template", "TrayItem", "UsageDay",
+    "AccessChange", "Viewers",
 ]

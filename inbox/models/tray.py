@@ -101,7 +101,7 @@ class TrayItem(Model):
                 sa.orm.contains_eager(TrayItem.conversation).options(joinedload(Conversation.contact), joinedload(Conversation.inbox)),
                 joinedload(TrayItem.message), joinedload(TrayItem.actor),
             )
-            .where(TrayItem.member_id == member.id, _open_to(member))
+            .where(TrayItem.member_id == member.id, open_to(member))
         )
         if before is not None:
             query = query.where(TrayItem.id < before)
@@ -115,7 +115,7 @@ class TrayItem(Model):
         some = (
             sa.select(sa.literal(1).label("one"))
             .select_from(TrayItem).outerjoin(Conversation, Conversation.id == TrayItem.conversation_id)
-            .where(TrayItem.member_id == member.id, TrayItem.read_at.is_(None), _open_to(member)).limit(CAP).subquery()
+            .where(TrayItem.member_id == member.id, TrayItem.read_at.is_(None), open_to(member)).limit(CAP).subquery()
         )
         columns: list[Any] = [sa.literal(0).label("inbox"), sa.literal("tray").label("view"), sa.func.count().label("n")]
         return sa.select(*columns).select_from(some)
@@ -152,7 +152,7 @@ class TrayItem(Model):
         db.session.execute(sa.delete(TrayItem).where(TrayItem.created_at < clock.now() - KEPT).execution_options(synchronize_session=False))
 
 
-def _open_to(member: Member) -> sa.ColumnElement[bool]:
+def open_to(member: Member) -> sa.ColumnElement[bool]:
     from inbox.models.conversation import Conversation
 
     if not member.can(Permission.CONVERSATIONS_VIEW):
