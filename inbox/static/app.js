@@ -384,7 +384,7 @@ on('change', e => e.target.name === 'c' && import('./select.js'));
 const KEYS = {
   j: () => step(1), k: () => step(-1), ArrowDown: onRow(() => step(1)), ArrowUp: onRow(() => step(-1)), o: onRow(() => document.activeElement.click()),
   r: () => { pick('reply'); if (state() === 'free' && conv()) take(); }, n: () => pick('note'), e: press('#archive'), a: press('#assignee'), h: press('#snooze'), t: press('#tag'), x: () => pickRow(), X: () => pickRow(true),
-  i: () => { const a = $('#assignee'); if (a) ask(a.dataset.action, { to: a.dataset.me, expected: a.dataset.expected }); },
+  i: () => { const a = $('#assignee'); if (a) ask(a.dataset.action, { to: 'me', expected: a.dataset.expected }); },
   u: press('[aria-keyshortcuts=u]'), U: () => $('[aria-keyshortcuts=u]') && ask(path('reading'), { value: 'read' }), l: press('#lock-release'), c: press('[aria-keyshortcuts=c]'), '?': () => $('#keys')?.showModal(), '/': () => $('#q') ? $('#q').focus() : $('[href="/search"]')?.click(), '[': () => hide('list'), ']': () => innerWidth < 1240 ? $('[data-drawer]')?.click() : hide('side'), g: 'chord',
 };
 function hide(pane) {  // wide screens only; kept in this browser

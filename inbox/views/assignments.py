@@ -24,11 +24,11 @@ def edit(conversation: str) -> Response:
 @bp.post("/c/<conversation>/assignment")
 @requires(Permission.CONVERSATIONS_VIEW)
 def update(conversation: str) -> Response:
-    """Give it to `to` (empty: to nobody) if it is still with `expected`."""
+    """Give it to `to` (empty: to nobody, "me": to the reader) if it is still with `expected`."""
     found = _assignable_or_403(conversation)
     to = request.form.get("to", "")
     expected = request.form.get("expected", "")
-    target = member_or_404(to) if to else None
+    target = member() if to == "me" else member_or_404(to) if to else None
     before = member_or_404(expected).id if expected else None
     try:
         with transaction():

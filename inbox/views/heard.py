@@ -16,7 +16,7 @@ from inbox.views.tray import line
 
 def frames(who: Member, facts: list[Fact], shown: Any) -> list[str]:
     """The bell and what is new in the tray, and the sound of new texts where the member wants it."""
-    return [*_tray(who, facts), *_sound(who, facts, shown.sound, shown.volume)]
+    return [*_tray(who, facts), *sound(who, facts, shown.sound, shown.volume)]
 
 
 def sound_of(who: Member) -> tuple[str, int]:
@@ -42,7 +42,8 @@ def _tray(who: Member, facts: list[Fact]) -> list[str]:
     return told
 
 
-def _sound(who: Member, facts: list[Fact], scope: str, volume: int) -> list[str]:
+def sound(who: Member, facts: list[Fact], scope: str, volume: int) -> list[str]:
+    """The sound of new texts in this scope."""
     new = {fact["conversation"] for fact in facts if fact.get("inbound") and fact.get("conversation")} if scope != "off" and volume else set()
     if not new:
         return []
@@ -60,4 +61,4 @@ def _with(who: Member, script: str, **told: Any) -> str:
     return text if cover is None else cover.data(text)
 
 
-__all__ = ["frames", "free", "sound_of"]
+__all__ = ["frames", "free", "sound", "sound_of"]

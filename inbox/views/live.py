@@ -1,43 +1,40 @@
-"""The live socket: facts in, fragments out, rendered for the one who looks and checked again at every delivery."""
+"""The live socket: facts in, fragments out, drawn once for all who would read the same and checked again at every delivery."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket as sockets
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-import sqlalchemy as sa
-from flask import Blueprint, Flask, Response, current_app, make_response, render_template, request
+from flask import Blueprint, Flask, Response, current_app, g, make_response, request
 from flask_login import current_user
-from simple_websocket import ConnectionClosed, Server
-from sqlalchemy.orm import joinedload
+from flask_wtf.csrf import generate_csrf
+from simple_websocket import Server
 
 from inbox import realtime
 from inbox.extensions import sock
-from inbox.models import Conversation, Filter, Inbox, Member, ScheduledMessage, db
-from inbox.models.conversation import VIEWS
+from inbox.models import db
 from inbox.realtime import Fact
-from inbox.views import heard, lists, personal, screens
 from inbox.views.access import signed_in
+from inbox.views.frames import Frame
+from inbox.views.picture import Shown
+from inbox.views.rounds import SIGNED_OUT, Room
 
 bp = Blueprint("live", __name__)
 log = logging.getLogger(__name__)
 
-QUEUE = 200  # facts a connection may be behind before it is dropped; it reconnects and asks what changed
-RECHECK = 60.0  # seconds between two looks at the sign-in session
-MARGIN = 10_000  # milliseconds between a text's stamp and its commit, at the worst
-NAVIGATION_EVERY = 1.0  # seconds between two pictures of the side navigation
-MANY = 20  # conversations changed at once: the list is sent whole
-RESTART, SIGNED_OUT = 1012, 4401
+QUEUE = 200  # batches a page may be behind before it is dropped; it reconnects and asks what changed
+SAID = 20  # things a page may say before they are taken in
+AT_ONCE = 25  # of them taken in before facts are looked at again
+RECHECK = 60.0  # seconds between two looks at the sign-in sessions of pages that are told nothing
+RESTART = 1012
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -57,46 +54,23 @@ class WholeSocket:
         return getattr(self._raw, name)
 
 
-@dataclass
-class Shown:
-    """What the page shows, as ids that were checked."""
-
-    inbox: int = 0
-    work: bool = False  # the list is of all the reader's inboxes
-    filter: Filter = field(default_factory=Filter)
-    conversation: int = 0
-    fence: int = 0
-    last_message: int = 0
-    last_event: int = 0
-    heading: str = "h2"
-    at: str = ""  # the list's inbox by its public id, for the navigation
-    sound: str = "off"  # which new texts the page lets hear, and how loud
-    volume: int = 0
-
-    @property
-    def listed(self) -> bool:
-        """Whether the page shows a list at all."""
-        return bool(self.inbox or self.work)
-
-
 class Connection:
-    """One open page: a bounded queue that the hub fills and the page's own thread empties."""
+    """One open page: what it shows, and a bounded queue that rounds fill and the page's own thread empties."""
 
-    def __init__(self, ws: Server, member: Member) -> None:
+    def __init__(self, ws: Server, session_id: int, member_id: int, account_id: int, token: str) -> None:
         self.ws = ws
-        self.member_id, self.account_id = member.id, member.account_id
-        self.facts: deque[Fact] = deque()
-        self.shown = Shown()
+        self.session_id, self.member_id, self.account_id, self.token = session_id, member_id, account_id, token
+        self.shown, self.standpoint, self.place, self.numbers = Shown(), -1, 0, None
+        self.said = 0
         self.closing: int = 0
-        self.navigation_at = 0.0
-        self.navigation_due = False
+        self._out: deque[bytes] = deque()
 
-    def offer(self, fact: Fact) -> None:
-        """Queue a fact and wake the thread; a page that is too far behind is cut off."""
-        if len(self.facts) >= QUEUE:
+    def tell(self, frames: Iterable[Frame]) -> None:
+        """Queue these frames and wake the thread; a page that is too far behind is cut off."""
+        if len(self._out) >= QUEUE:
             self.cut()
             return
-        self.facts.append(fact)
+        self._out.append(b"".join(frame.for_browser(self.token) for frame in frames))
         self.ws.event.set()
 
     def cut(self) -> None:
@@ -107,50 +81,123 @@ class Connection:
         self.closing = code
         self.ws.event.set()
 
-    def take(self) -> list[Fact]:
-        facts = []
-        while self.facts:
-            facts.append(self.facts.popleft())
-        return facts
+    def serve(self, app: Flask) -> None:
+        """Carry what the page says to the hub and what it is told to the page, until it leaves."""
+        ws = self.ws
+        while ws.connected:
+            ws.event.wait()
+            ws.event.clear()
+            while ws.input_buffer:
+                hub.hear(app, self, ws.input_buffer.pop(0))
+            try:
+                while self._out:
+                    ws.sock.send(self._out.popleft())
+            except OSError:
+                return
+            if self.closing:
+                ws.close(self.closing)
+                return
 
 
 class Hub:
-    """Every open page of this process."""
+    """Every open page of this process, and the one thread that brings them up to date, a batch of facts at a time."""
 
     def __init__(self) -> None:
-        self._open: set[Connection] = set()
+        self.rooms: dict[tuple[Flask, int], Room] = {}
+        self._facts: list[Fact] = []
+        self._said: deque[tuple[Connection, Room, str]] = deque()
         self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def __len__(self) -> int:
-        return len(self._open)
+        return sum(len(room.pages) for room in list(self.rooms.values()))
 
-    @contextmanager
-    def joined(self, connection: Connection) -> Iterator[None]:
+    @property
+    def pages(self) -> list[Connection]:
+        with self._lock:
+            return [page for room in self.rooms.values() for page in room.pages]
+
+    def join(self, app: Flask, connection: Connection) -> None:
+        """From now on the page is told what happens."""
         realtime.listen(self.deliver)
         realtime.on_close(self.close_all)
         with self._lock:
-            self._open.add(connection)
+            self.rooms.setdefault((app, connection.account_id), Room(app, connection.account_id)).pages.add(connection)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="live", daemon=True)
+                self._thread.start()
+
+    def leave(self, app: Flask, connection: Connection) -> None:
+        with self._lock:
+            room = self.rooms.get((app, connection.account_id))
+            if room is not None:
+                room.pages.discard(connection)
+                if not room.pages:
+                    del self.rooms[app, connection.account_id]
+
+    @contextmanager
+    def joined(self, app: Flask, connection: Connection) -> Iterator[None]:
+        self.join(app, connection)
         try:
             yield
         finally:
-            with self._lock:
-                self._open.discard(connection)
+            self.leave(app, connection)
 
     def deliver(self, fact: Fact) -> None:
-        """Hand a fact to the pages it may concern; never waits."""
+        """Take a fact in; never waits."""
         with self._lock:
-            everyone = list(self._open)
-        account, only = fact.get("account"), fact.get("only")
-        for connection in everyone:
-            if account in (None, connection.account_id) and only in (None, connection.member_id):
-                connection.offer(fact)
+            self._facts.append(fact)
+        self._wake.set()
+
+    def hear(self, app: Flask, connection: Connection, text: str) -> None:
+        """Take in what a page says; one that says too much at once is cut off."""
+        connection.said += 1
+        room = self.rooms.get((app, connection.account_id))
+        if connection.said > SAID or room is None:
+            connection.cut()
+            return
+        self._said.append((connection, room, text))
+        self._wake.set()
 
     def close_all(self) -> None:
         """Tell every page to come back: this process stops."""
-        with self._lock:
-            everyone = list(self._open)
-        for connection in everyone:
+        for connection in self.pages:
             connection.close(RESTART)
+
+    def _run(self) -> None:
+        check = time.monotonic() + RECHECK
+        while True:
+            self._wake.wait(self._patience(check))
+            self._wake.clear()
+            now = time.monotonic()
+            everyone, check = now >= check, (now + RECHECK if now >= check else check)
+            self._turn(everyone, now)
+
+    def _patience(self, check: float) -> float:
+        """Seconds until something has to be looked at without being called."""
+        now = time.monotonic()
+        with self._lock:
+            due = [at for room in self.rooms.values() if (at := room.due(now)) is not None]
+        return max(0.0, min([check, *due]) - now)
+
+    def _turn(self, everyone: bool, now: float) -> None:
+        """One round for each room that something is to be done in."""
+        with self._lock:
+            facts, self._facts = self._facts, []
+            rooms = list(self.rooms.values())
+        said: dict[Room, list[tuple[Connection, str]]] = {}
+        for _ in range(min(AT_ONCE, len(self._said))):
+            connection, room, text = self._said.popleft()
+            connection.said -= 1
+            said.setdefault(room, []).append((connection, text))
+        if self._said:
+            self._wake.set()
+        for room in rooms:
+            ours = [fact for fact in facts if fact.get("account") in (None, room.account_id)]
+            due = room.due(now)
+            if ours or everyone or room in said or (due is not None and due <= now):
+                room.round(ours, said.get(room, []))
 
 
 hub = Hub()
@@ -188,245 +235,10 @@ def _from_us(origin: str) -> bool:
 def socket(ws: Server) -> None:
     """Serve one page until it leaves."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    connection = Connection(ws, current_user._get_current_object())
-    environ = {k: v for k, v in request.environ.items() if not k.startswith("werkzeug.") and k not in ("wsgi.input",)}
+    connection = Connection(ws, g.login_session.id, current_user.id, current_user.account_id, generate_csrf())
     db.session.remove()
-    with hub.joined(connection):
-        _serve(app, connection, environ)
+    with hub.joined(app, connection):
+        connection.serve(app)
 
 
-def _serve(app: Flask, connection: Connection, environ: dict[str, Any]) -> None:
-    ws, next_check = connection.ws, time.monotonic() + RECHECK
-    while ws.connected:
-        wait = NAVIGATION_EVERY if connection.navigation_due else max(0.1, next_check - time.monotonic())
-        ws.event.wait(wait)
-        ws.event.clear()
-        if connection.closing:
-            ws.close(connection.closing)
-            return
-        said = []
-        while ws.input_buffer:
-            said.append(ws.input_buffer.pop(0))
-        facts = connection.take()
-        stale = time.monotonic() >= next_check
-        nav = connection.navigation_due and time.monotonic() >= connection.navigation_at
-        if not (said or facts or stale or nav):
-            continue
-        if stale:
-            next_check = time.monotonic() + RECHECK
-        try:
-            frames = _answer(app, connection, environ, said, facts)
-        except ConnectionClosed:
-            raise
-        except Exception:
-            log.exception("a live page could not be brought up to date")
-            frames = [json.dumps({"resync": True})]
-        if frames is None:
-            ws.close(SIGNED_OUT)
-            return
-        try:
-            for frame in frames:
-                ws.send(frame)
-        except OSError:
-            return
-
-
-def _answer(app: Flask, connection: Connection, environ: dict[str, Any], said: list[Any], facts: list[Fact]) -> list[str] | None:
-    """The frames for these facts, in a short scope of their own; None when the member is no longer signed in."""
-    with app.app_context(), app.request_context(dict(environ)):  # a `g` of its own: nothing is remembered between two batches
-        try:
-            if not current_user.is_authenticated:
-                return None
-            who: Member = current_user._get_current_object()
-            who.forget_inboxes()
-            frames: list[str] = []
-            for text in said:
-                frames += _listen(connection, who, text)
-            return personal.frames(who, frames + Picture(connection, who, facts).frames())
-        finally:
-            db.session.remove()
-
-
-# -- what the page says -------------------------------------------------------------------------------------------
-
-
-def _listen(connection: Connection, who: Member, text: Any) -> list[str]:
-    """Take in `{"show": {...}}`: what the page shows, kept only as far as the member may see it."""
-    try:
-        wish = json.loads(text)["show"]
-        asked = {name: str(wish.get(name) or "") for name in ("inbox", "view", "filter", "conversation", "heading", "state")}
-        numbers = {name: int(wish.get(name) or 0) for name in ("fence", "message", "event", "now")}
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return []
-    shown = connection.shown = Shown(fence=numbers["fence"], last_message=numbers["message"], last_event=numbers["event"], heading="h1" if asked["heading"] == "h1" else "h2")
-    shown.sound, shown.volume = heard.sound_of(who)
-    inbox = next((i for i in Inbox.visible_to(who) if i.public_id == asked["inbox"]), None)
-    if inbox is not None and asked["view"] in VIEWS:
-        shown.inbox, shown.at = inbox.id, inbox.public_id
-    elif asked["inbox"] == lists.AT_WORK and lists.works(who, asked["view"]):
-        shown.work = True
-    if shown.listed:
-        shown.filter, _ = lists.read_filter(asked["view"], dict(parse_qsl(asked["filter"])), who)
-    frames = []
-    if asked["conversation"]:
-        found = _find(who, Conversation.public_id == asked["conversation"])
-        if found is None:
-            frames.append(_gone(who, Conversation.public_id == asked["conversation"]))
-        else:
-            shown.conversation = found.id
-            frames += Picture(connection, who, [{"what": "lock", "conversation": found.id, "inbox": found.inbox_id}]).missed(asked["state"])
-    if shown.listed:
-        frames += _missed_rows(who, inbox if shown.inbox else None, shown, numbers["now"])
-    return [*frames, json.dumps({"shown": True})]
-
-
-def _missed_rows(who: Member, inbox: Inbox | None, shown: Shown, since: int) -> list[str]:
-    """Rows that moved between the drawing of the page and now; a text may be stamped some time before it is committed, hence the margin."""
-    rows = [r for r in Conversation.listing(who, inbox, shown.filter, limit=10) if int(r.last_activity_at.timestamp() * 1000) >= since - MARGIN]
-    return [_rows(rows, shown)] if rows else []
-
-
-def _find(who: Member, *conditions: Any) -> Conversation | None:
-    found: Conversation | None = db.session.scalar(
-        Conversation.scope(who).options(joinedload(Conversation.contact), joinedload(Conversation.inbox), joinedload(Conversation.assignee)).where(*conditions)
-    )
-    return found
-
-
-# -- what the page gets -------------------------------------------------------------------------------------------
-
-
-class Picture:
-    """The fragments that bring one page up to date with a batch of facts."""
-
-    def __init__(self, connection: Connection, who: Member, facts: list[Fact]) -> None:
-        self.connection, self.shown, self.who, self.facts = connection, connection.shown, who, facts
-
-    def frames(self) -> list[str]:
-        whats = {fact["what"] for fact in self.facts}
-        if "resync" in whats:
-            return [json.dumps({"resync": True})]
-        frames = [*self._list(), *self._conversation(), *self._told(), *heard.frames(self.who, self.facts, self.shown)]
-        for what in ("registration", "import", "bulk"):
-            if what in whats:
-                frames.append(json.dumps({"changed": what}))
-        if whats & {"message", "conversation", "navigation", "access"}:
-            self.connection.navigation_due = True
-        return [*frames, *self._navigation()]
-
-    def _touched(self) -> list[int]:
-        """The conversations these facts are about, each once."""
-        return list(dict.fromkeys(f["conversation"] for f in self.facts if f.get("conversation")))
-
-    def _list(self) -> list[str]:
-        shown = self.shown
-        here = self.who.readable_inbox_ids if shown.work else {shown.inbox}
-        ids = list(dict.fromkeys(f["conversation"] for f in self.facts if f.get("conversation") and f.get("inbox") in here))
-        if not shown.listed or not ids:
-            return []
-        inbox = next((i for i in Inbox.visible_to(self.who) if i.id == shown.inbox), None) if shown.inbox else None
-        if inbox is None and not (shown.work and lists.works(self.who, shown.filter.view)):
-            return []
-        if len(ids) > MANY:
-            return [json.dumps({"resync": True})]
-        rows = Conversation.listing(self.who, inbox, shown.filter, only=ids)
-        gone = [id for id in ids if id not in {row.id for row in rows}]
-        frames = [_rows(rows, shown)] if rows else []
-        if gone:
-            frames.append("".join(f'<hx-partial hx-target="#row-{id}" hx-swap="delete"></hx-partial>' for id in gone))
-        return frames
-
-    def _conversation(self) -> list[str]:
-        shown = self.shown
-        about = [f for f in self.facts if shown.conversation and f.get("conversation") == shown.conversation]
-        checking = any(f["what"] in ("access", "navigation") for f in self.facts)
-        if not shown.conversation or not (about or checking):
-            return []
-        found = _find(self.who, Conversation.id == shown.conversation)
-        if found is None:
-            gone, shown.conversation = shown.conversation, 0
-            return [_gone(self.who, Conversation.id == gone)]
-        if not about:
-            return [self._strip(found)] if checking else []
-        frames = [self._thread(found, [f["message"] for f in about if f.get("message")], anew=any(f.get("merged") for f in about)), self._strip(found)]
-        frames += [f'<hx-partial hx-target="#m-{id}" hx-swap="delete"></hx-partial>' for f in about for id in f.get("away", ())]
-        if any(f["what"] == "scheduled" for f in about):
-            frames.append(render_template("scheduled/changed.oob.html", conversation=found, scheduled=ScheduledMessage.of(found)))
-        if any(f["what"] == "conversation" for f in about):
-            frames.append(render_template("conversations/head.oob.html", conversation=found, sentence="", heading=shown.heading, args=_args(shown)))
-        return frames
-
-    def missed(self, state: str) -> list[str]:
-        """What happened to the open conversation between the drawing of the page and now."""
-        found = _find(self.who, Conversation.id == self.shown.conversation)
-        if found is None:
-            return []
-        return [self._thread(found, []), self._strip(found, drawn=state)]
-
-    def _thread(self, found: Conversation, changed: list[int], *, anew: bool = False) -> str:
-        """What is new, and what changed; with `anew` the newest page, because older messages came into it."""
-        shown = self.shown
-        drawn = screens.draw(found.thread(limit=screens.THREAD)[0]) if anew else screens.tail(found, shown.last_message, shown.last_event)
-        new = {d.message.id for d in drawn if d.message}
-        for id in dict.fromkeys(changed):
-            message = screens.message_with_author(id) if id not in new else None
-            if message is not None and message.conversation_id == found.id:
-                drawn += screens.one(message)
-        shown.last_message = max([shown.last_message, *new])
-        shown.last_event = max([shown.last_event, *(d.event.id for d in drawn if d.event)])
-        if not drawn:
-            return ""
-        return render_template("messages/changed.oob.html", conversation=found, thread=drawn)
-
-    def _strip(self, found: Conversation, drawn: str = "") -> str:
-        strip = screens.strip(found, self.who, fence=self.shown.fence)
-        if strip.state in ("mine", "idle"):
-            self.shown.fence = strip.fence
-        elif strip.state in ("free", "theirs"):
-            self.shown.fence = 0
-        if strip.state == drawn:
-            return ""  # it is drawn so already, and the page's own request for the lock may be under way
-        return render_template("locks/lock.oob.html", conversation=found, strip=strip)
-
-    def _told(self) -> list[str]:
-        """"It is free now", for those who asked."""
-        frames = []
-        for fact in self.facts:
-            if fact["what"] == "lock" and self.connection.member_id in fact.get("waiting", ()):
-                found = _find(self.who, Conversation.id == fact["conversation"])
-                if found is not None:
-                    frames.append(render_template("locks/told.oob.html", conversation=found, here=found.id == self.shown.conversation))
-                    frames.append(heard.free(self.who, found))
-        return frames
-
-    def _navigation(self) -> list[str]:
-        connection = self.connection
-        if not connection.navigation_due or time.monotonic() < connection.navigation_at:
-            return []
-        connection.navigation_due, connection.navigation_at = False, time.monotonic() + NAVIGATION_EVERY
-        where: dict[str, Any] = {}
-        inbox = next((i for i in Inbox.visible_to(self.who) if i.id == self.shown.inbox), None) if self.shown.inbox else None
-        if inbox is not None:
-            where = {"at_inbox": inbox}
-        elif self.shown.work:
-            where = {"at_work": True}
-        if where:
-            args: dict[str, Any] = {**self.shown.filter.args()}
-            where |= {"at_view": self.shown.filter.view, "at_list": lists.list_url(inbox, self.shown.filter.view, **args)}
-        return [render_template("navigation/navigation.oob.html", **where)]
-
-
-def _rows(rows: list[Any], shown: Shown) -> str:
-    return render_template("conversations/rows.oob.html", rows=rows, args=_args(shown), view=shown.filter.view)
-
-
-def _args(shown: Shown) -> dict[str, str]:
-    return lists.list_args(shown.work, shown.filter) if shown.listed else {}
-
-
-def _gone(who: Member, where: Any) -> str:
-    """It is not there for this member any more: because their access ended, or because it was merged into another one."""
-    led = sa.select(Conversation.merged_into_id).where(where, Conversation.account_id == who.account_id)
-    return render_template("conversations/gone.oob.html", into=_find(who, Conversation.id.in_(led)))
-
-
+__all__ = ["RESTART", "SIGNED_OUT", "Connection", "Hub", "Shown", "bp", "hub", "limit"]

@@ -14,6 +14,7 @@ from werkzeug.serving import make_server
 
 from inbox.models import LoginSession, db, transaction
 from inbox.views import live
+from inbox.views.frames import RESYNC
 from tests.world import World
 
 
@@ -206,9 +207,9 @@ def test_a_process_that_stops_tells_every_page_to_come_back(world: World, server
 def test_a_page_that_does_not_read_is_cut_off(world: World, server: Server) -> None:
     page = server.page(world.maya)
     page.show(inbox=world.front.public_id, view="all")
-    connection = next(iter(live.hub._open))
-    connection.facts.extend({"what": "resync"} for _ in range(live.QUEUE))
-    connection.offer({"what": "resync"})
+    (connection,) = live.hub.pages
+    connection._out.extend([b""] * live.QUEUE)
+    connection.tell([RESYNC])
     with pytest.raises((simple_websocket.ConnectionClosed, OSError)):
         page.quiet(3)
 

@@ -1,0 +1,270 @@
+"""A room is all the open pages of one account in this process; a round brings them up to date with a batch of facts.
+
+Every part of what a page is told is drawn once for all who would read the same: the same standpoint (`models/viewers.py`), showing the same, and not named in it
+themselves (`circles.py`). Who may see what is read in the same picture of the database as what they are shown.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Protocol
+
+from flask import Flask, render_template
+from sqlalchemy.exc import SQLAlchemyError
+
+from inbox.models import Conversation, Member, Viewers, db
+from inbox.realtime import Fact
+from inbox.views import circles, heard, picture, wishes
+from inbox.views.frames import RESYNC, Frame, told
+from inbox.views.picture import Shown
+from inbox.views.tallies import Tally
+
+log = logging.getLogger(__name__)
+
+MANY = 20  # conversations changed at once: the list is sent whole
+NAVIGATION_EVERY = 1.0  # seconds between two pictures of the side navigation
+SIGNED_OUT = 4401
+NAVIGATING = frozenset({"message", "conversation", "navigation", "access"})
+Frames = tuple[Frame, ...]
+Drawing = Callable[[Member], Iterable[str]]
+
+
+class Page(Protocol):
+    """An open page, as a round needs it."""
+
+    session_id: int
+    member_id: int
+    account_id: int
+    standpoint: int
+    shown: Shown
+    place: int  # a number of the room's for the list that is shown
+    numbers: Any  # what its navigation was last told
+
+    def tell(self, frames: Iterable[Frame]) -> None: ...
+    def close(self, code: int) -> None: ...
+
+
+class Room:
+    """The pages of one account, and what is remembered between rounds."""
+
+    def __init__(self, app: Flask, account_id: int) -> None:
+        self.app, self.account_id = app, account_id
+        self.viewers = Viewers(account_id)
+        self.pages: set[Any] = set()
+        self.navigation_at, self.navigation_due = 0.0, False
+        self.own_navigation: set[int] = set()  # members whose rights changed: theirs is drawn whole
+        self._places: dict[Hashable, int] = {}
+
+    def place_of(self, shown: Shown) -> int:
+        """A number for the list that a page shows, the same for all that show it; 0 without one."""
+        return self._places.setdefault((shown.inbox, shown.work, shown.filter), len(self._places) + 1) if shown.listed else 0
+
+    def due(self, now: float) -> float | None:
+        """The monotonic time at which the navigation has to be looked at, if it has."""
+        return max(now, self.navigation_at) if self.navigation_due else None
+
+    def round(self, facts: list[Fact], said: list[tuple[Any, str]]) -> None:
+        """Bring every page up to date; when the database fails, all ask for themselves."""
+        pages = list(self.pages)
+        try:
+            with picture.scope(self.app):
+                here = self._admitted(pages)
+                for page, text in said:
+                    if page in here:
+                        self._answer(page, text)
+                Round(self, facts).run(here)
+        except Exception:
+            log.exception("live pages could not be brought up to date")
+            for page in pages:
+                page.tell([RESYNC])
+
+    def _admitted(self, pages: list[Any]) -> set[Any]:
+        """The pages whose browser is still signed in; the others are closed."""
+        self.viewers.look(page.session_id for page in pages)
+        here = set()
+        for page in pages:
+            viewer = self.viewers.of(page.session_id)
+            if viewer is None:
+                page.close(SIGNED_OUT)
+            else:
+                page.standpoint = viewer.standpoint
+                here.add(page)
+        return here
+
+    def reader(self, page: Page) -> Member:
+        """The member of a page, with the reach that was read with everything else."""
+        who = db.session.get_one(Member, page.member_id)
+        who.__dict__["reach"] = dict(self.viewers.standpoints[page.standpoint].reach)
+        return picture.read_as(who)
+
+    def _answer(self, page: Any, text: str) -> None:
+        try:
+            found = wishes.answer(self.reader(page), text)
+        except SQLAlchemyError:
+            raise
+        except Exception:
+            log.exception("what a page shows could not be taken in")
+            found = None
+        if found is not None:
+            page.shown, frames = found
+            page.place = self.place_of(page.shown)
+            page.tell(frames)
+
+
+class Round:
+    """One batch of facts for the pages of a room."""
+
+    def __init__(self, room: Room, facts: list[Fact]) -> None:
+        self.room = room
+        self.facts = [fact for fact in facts if "only" not in fact]
+        self.own: dict[int, list[Fact]] = defaultdict(list)
+        for fact in facts:
+            if "only" in fact:
+                self.own[fact["only"]].append(fact)
+        self.whats = {fact["what"] for fact in self.facts}
+        self.touched: dict[int, int] = {f["conversation"]: f.get("inbox", 0) for f in self.facts if f.get("conversation")}
+        self.checking = bool(self.whats & {"access", "navigation"})
+        self.changed = tuple(told(changed=what) for what in ("registration", "import", "bulk") if what in self.whats)
+        self.waiting = {member for fact in self.facts if fact["what"] == "lock" for member in fact.get("waiting", ())}
+        self.sounding = [f for f in self.facts if f.get("inbound") and f.get("conversation")]
+        self._once: dict[Hashable, Any] = {}
+
+    def run(self, pages: set[Any]) -> None:
+        navigating = self._navigating(pages)
+        for page in pages:
+            if "resync" in self.whats:
+                page.tell([RESYNC])
+                continue
+            frames = [*self.rows(page), *self.conversation(page), *self.changed]
+            if page.member_id in self.waiting:
+                frames += self.free(page)
+            if page.member_id in self.own:
+                frames += self.once(("tray", page.member_id), page, lambda who: heard.frames(who, self.own[who.id], Shown()))
+            if self.sounding and page.shown.volume and page.shown.sound != "off":
+                frames += self.sound(page)
+            if navigating:
+                frames += self.navigation(page)
+            if frames:
+                page.tell(frames)
+
+    # -- drawn once -----------------------------------------------------------------------------------------------
+
+    def once(self, key: Hashable, page: Any, draw: Drawing) -> Frames:
+        """The frames under this key, drawn for the first page that needs them."""
+        found: Frames | None = self._once.get(key)
+        if found is None:
+            try:
+                who = self.room.reader(page)
+                found = picture.made(who, list(draw(who)))
+            except SQLAlchemyError:
+                raise
+            except Exception:
+                log.exception("a part of live pages could not be drawn")
+                found = (RESYNC,)
+            self._once[key] = found
+        return found
+
+    def kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        if key not in self._once:
+            self._once[key] = make()
+        return self._once[key]
+
+    # -- the parts --------------------------------------------------------------------------------------------------
+
+    def rows(self, page: Any) -> Frames:
+        """Rows of the list, for pages that show one with a conversation that changed."""
+        shown: Shown = page.shown
+        if not page.place or not self.touched:
+            return ()
+        ids = self.kept(("ids", page.standpoint if shown.work else 0, shown.inbox), lambda: self._ids(page))
+        if not ids:
+            return ()
+        if len(ids) > MANY:
+            return (RESYNC,)
+        named = page.member_id if page.member_id in self.kept(("named", ids), lambda: circles.of_rows(ids)) else 0
+        return self.once(("rows", page.standpoint, page.place, ids, named), page, lambda who: picture.rows(who, shown, ids))
+
+    def _ids(self, page: Any) -> tuple[int, ...]:
+        here = self.room.viewers.standpoints[page.standpoint].readable if page.shown.work else {page.shown.inbox}
+        return tuple(id for id, inbox in self.touched.items() if inbox in here)
+
+    def conversation(self, page: Any) -> Frames:
+        """The open conversation: what is new in it, its lock, its head."""
+        shown: Shown = page.shown
+        id = shown.conversation
+        if not id or not (id in self.touched or self.checking):
+            return ()
+        about = self.kept(("about", id), lambda: [f for f in self.facts if f.get("conversation") == id])
+        seen = (shown.last_message, shown.last_event)
+        named = self.kept(("circle", id, *seen), lambda: circles.of_conversation(id, {f["message"] for f in about if f.get("message")}, *seen))
+        merged = self.kept(("merged", id), lambda: any(f.get("merged") for f in about))
+        own = page.member_id if shown.fence or merged or page.member_id in named else 0
+        key = ("conversation", page.standpoint, page.place, id, *seen, shown.heading, shown.fence, own)
+        after: list[Shown] = []
+
+        def draw(who: Member) -> list[str]:
+            texts, then = picture.conversation(who, shown, about)
+            after.append(then)
+            return texts
+
+        frames = self.once(key, page, draw)
+        if after:
+            self._once["then", key] = after[0]
+        then = self._once.get(("then", key), shown)
+        page.shown = shown.but(conversation=then.conversation, fence=then.fence, last_message=then.last_message, last_event=then.last_event)
+        return frames
+
+    def free(self, page: Any) -> list[Frame]:
+        """“It is free now”, for those who asked."""
+        found: list[Frame] = []
+        for fact in self.facts:
+            if fact["what"] == "lock" and page.member_id in fact.get("waiting", ()):
+                id, here = fact["conversation"], fact["conversation"] == page.shown.conversation
+                found += self.once(("free", id, here, page.member_id), page, lambda who, id=id, here=here: _free(who, id, here))  # type: ignore[misc]
+        return found
+
+    def sound(self, page: Any) -> Frames:
+        shown: Shown = page.shown
+        own = page.member_id if shown.sound == "mine" else 0
+        return self.once(("sound", page.standpoint, shown.sound, shown.volume, own), page, lambda who: heard.sound(who, self.sounding, shown.sound, shown.volume))
+
+    # -- the navigation -----------------------------------------------------------------------------------------------
+
+    def _navigating(self, pages: set[Any]) -> bool:
+        """Whether the navigation is looked at in this round: when something may have changed in it, at most once a second."""
+        room, now = self.room, time.monotonic()
+        if self.whats & NAVIGATING:
+            room.navigation_due = True
+        room.own_navigation |= {fact["member"] for fact in self.facts if fact["what"] == "access" and fact.get("member")}
+        if not room.navigation_due or now < room.navigation_at:
+            return False
+        room.navigation_due, room.navigation_at = False, now + NAVIGATION_EVERY
+        self.whole, room.own_navigation = room.own_navigation, set()
+        self.members: dict[int, set[int]] = defaultdict(set)
+        for page in pages:
+            self.members[page.standpoint].add(page.member_id)
+        return True
+
+    def navigation(self, page: Any) -> Frames:
+        """The navigation, unless the page has been told the same numbers already."""
+        shown: Shown = page.shown
+        numbers = self.kept(("numbers", page.member_id), lambda: self._tally(page).of(page.member_id))
+        whole = page.member_id if page.member_id in self.whole else 0
+        state = self.kept(("state", page.standpoint, page.place, numbers), lambda: (page.standpoint, page.place, numbers))  # one object for all
+        if state == page.numbers and not whole:
+            return ()
+        page.numbers = state
+        key = ("navigation", page.standpoint, page.place, numbers, whole)
+        return self.once(key, page, lambda who: self._tally(page).draw(who, shown, numbers, whole=bool(whole)))
+
+    def _tally(self, page: Any) -> Tally:
+        found: Tally = self.kept(("tally", page.standpoint), lambda: Tally(self.room.reader(page), self.members[page.standpoint]))
+        return found
+
+
+def _free(who: Member, id: int, here: bool) -> list[str]:
+    found = picture.find(who, Conversation.id == id)
+    return [] if found is None else [render_template("locks/told.oob.html", conversation=found, here=here), heard.free(who, found)]
