@@ -11,7 +11,7 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from inbox import assets, logs
+from inbox import assets, logs, sockets
 from inbox import config as settings_module
 from inbox.config import Settings
 
@@ -86,7 +86,7 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "MAX_CONTENT_LENGTH": 64 * 1024 * 1024,
         "MAX_FORM_MEMORY_SIZE": 2 * 1024 * 1024,
         "MAX_FORM_PARTS": 2000,
-        "SOCK_SERVER_OPTIONS": {"ping_interval": 20, "max_message_size": 16384},
+        "SOCK_SERVER_OPTIONS": {"thread_class": sockets.Unstarted},  # after the handshake a socket is watched with all others
         "PUBLIC_URL": settings.public_url,
         "MEDIA_ROOT": settings.data_dir / "media",
         "MAIL_FOLDER": settings.data_dir / "mail",

@@ -7,6 +7,8 @@ import secrets
 import string
 from typing import Any
 
+from inbox import sockets
+
 TOKEN = "".join(secrets.choice(string.ascii_letters) for _ in range(64))  # stands where a form's token will stand, which differs from browser to browser
 
 
@@ -24,19 +26,8 @@ class Frame:
         return self._bytes or encoded(self._text.replace(TOKEN, token))
 
 
-def encoded(text: str, opcode: int = 1) -> bytes:
-    """A whole websocket frame of a server (RFC 6455, section 5.2)."""
-    return header(opcode, len(data := text.encode())) + data
-
-
-def header(opcode: int, length: int) -> bytes:
-    """The first bytes of an unmasked frame that is a message of its own."""
-    first = 0x80 | opcode
-    if length < 126:
-        return bytes((first, length))
-    if length < 1 << 16:
-        return bytes((first, 126)) + length.to_bytes(2, "big")
-    return bytes((first, 127)) + length.to_bytes(8, "big")
+def encoded(text: str) -> bytes:
+    return sockets.frame(text.encode())
 
 
 def told(**facts: Any) -> Frame:

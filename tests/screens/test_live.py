@@ -12,9 +12,9 @@ import simple_websocket
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.serving import make_server
 
+from inbox import sockets
 from inbox.models import LoginSession, db, transaction
 from inbox.views import live
-from inbox.views.frames import RESYNC
 from tests.world import World
 
 
@@ -208,8 +208,11 @@ def test_a_page_that_does_not_read_is_cut_off(world: World, server: Server) -> N
     page = server.page(world.maya)
     page.show(inbox=world.front.public_id, view="all")
     (connection,) = live.hub.pages
-    connection._out.extend([b""] * live.QUEUE)
-    connection.tell([RESYNC])
+    told = sockets.frame(b" " * 60_000)
+    end = time.monotonic() + 10
+    while connection in live.hub.pages and time.monotonic() < end:
+        connection.push(told)
+    assert connection not in live.hub.pages
     with pytest.raises((simple_websocket.ConnectionClosed, OSError)):
         page.quiet(3)
 
