@@ -37,10 +37,12 @@ Usage: python3 app.py [command]
   web                run one part in the foreground, for deployments (needs REDIS_URL);
   worker [queues]    web brings the database up to date before it serves
   scheduler
+  live               the sockets of open pages alone, for thousands of them (PostgreSQL); a proxy sends /live to its LIVE_PORT
   sandbox            the sandbox carrier with its phone simulator
 
 Environment
   PORT, HOST         where pages are served (8000 on 127.0.0.1); the sandbox carrier takes PORT + 1 or SANDBOX_PORT
+  LIVE_PORT          where “live” listens (PORT)
   INBOX_DATA         directory for the database, uploads and keys (./instance)
   DATABASE_URL       sqlite:///path or postgresql://user@host/name
   REDIS_URL          a Redis or Valkey server of your own; without it an embedded one is started
@@ -79,7 +81,7 @@ def main(argv: list[str]) -> int:
 
 def usage_problem(command: str, rest: list[str]) -> str | None:
     """Say what is wrong with the command line, if anything."""
-    if command not in ("run", "--demo", "setup", "test", "web", "worker", "scheduler", "sandbox"):
+    if command not in ("run", "--demo", "setup", "test", "web", "worker", "scheduler", "live", "sandbox"):
         return f"There is no command “{command}”."
     if rest and command not in ("test", "worker"):
         return f"“{command}” takes no further arguments."

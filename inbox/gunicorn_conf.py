@@ -1,6 +1,8 @@
-"""How gunicorn serves the pages and the websockets: one process, one thread for each open page and some to spare."""
+"""How gunicorn serves the pages and the websockets: one process, threads for what is asked, and one that watches the sockets of all open pages."""
 
+import contextlib
 import os
+import resource
 import signal
 import sys
 import threading
@@ -18,7 +20,7 @@ settings = load()
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
-threads = int(os.environ.get("THREADS") or 120)
+threads = int(os.environ.get("THREADS") or 40)
 worker_connections = 2000
 timeout = 60
 graceful_timeout = 5
@@ -32,7 +34,10 @@ proc_name = "inbox-web"
 
 
 def post_worker_init(worker: Any) -> None:
-    """Tell open sockets to reconnect when this process is asked to stop, so that none of them holds it up."""
+    """Allow as many open pages as the system does; tell them to reconnect when this process is asked to stop."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS names a limit that it does not give
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     earlier = signal.getsignal(signal.SIGTERM)
 
     def close_sockets_first(number: int, frame: FrameType | None) -> None:

@@ -166,24 +166,34 @@ def sandbox_environ(environ: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in SANDBOX_HIDES}
 
 
+def live_environ(environ: dict[str, str]) -> dict[str, str]:
+    """The web server with another port and few threads: they only open sockets, which one thread watches afterwards."""
+    port, most = environ.get("LIVE_PORT") or environ["PORT"], environ.get("LIVE_SOCKETS") or "10000"
+    own = {"PORT": port, "THREADS": "8", "LIVE_SOCKETS": most, "WEB_CONCURRENCY": "1"}
+    return {name: value for name, value in environ.items() if name != "SANDBOX_PORT"} | own
+
+
 def become(settings: Settings, command: str, rest: list[str]) -> NoReturn:
     """Replace this process by one part, for deployments that start each part themselves."""
     if command != "sandbox" and not os.environ.get("REDIS_URL"):
         raise StartError(f"REDIS_URL is not set: “{command}” alone needs the Redis or Valkey server that all parts share.")
     if command == "sandbox" and not settings.sandboxed:
         raise StartError("TWILIO_ACCOUNT_SID is set, so texts go through Twilio and there is no sandbox carrier to run.")
+    if command == "live" and not settings.database_url.startswith("postgresql"):
+        raise StartError("“live” needs PostgreSQL: with SQLite the web part serves the sockets of open pages too. Set DATABASE_URL.")
     environ = child_environ(settings)
     if command == "web":
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         migrate(settings, _run_alone)
     commands = {
         "web": web_command(),
+        "live": web_command(),
         "worker": [PYTHON, "-m", "jobs.worker", *(rest or DEFAULT_QUEUES)],
         "scheduler": [PYTHON, "-m", "jobs.schedule"],
         "sandbox": sandbox_command(settings),
     }
     os.chdir(ROOT)
-    chosen = sandbox_environ(environ) if command == "sandbox" else environ
+    chosen = {"sandbox": sandbox_environ, "live": live_environ}.get(command, dict)(environ)
     os.execve(PYTHON, commands[command], chosen)  # noqa: S606 - our own commands
 
 
