@@ -49,7 +49,9 @@ def frame(payload: bytes, opcode: int = TEXT) -> bytes:
 def taken_from(theirs: socket.socket) -> socket.socket:
     """The connection behind a web server's socket, which is left with one that leads nowhere and may be closed by it."""
     ours = theirs.dup()
-    with socket.socket() as nowhere:
+    nowhere, end = socket.socketpair()
+    end.close()
+    with nowhere:
         os.dup2(nowhere.fileno(), theirs.fileno(), inheritable=False)
     return ours
 

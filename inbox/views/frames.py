@@ -21,6 +21,11 @@ class Frame:
         self._text = text if TOKEN in text else ""
         self._bytes = b"" if self._text else encoded(text)
 
+    @property
+    def own(self) -> bool:
+        """Whether each browser gets bytes of its own."""
+        return bool(self._text)
+
     def for_browser(self, token: str) -> bytes:
         """The bytes for a browser whose forms carry this token."""
         return self._bytes or encoded(self._text.replace(TOKEN, token))
@@ -28,6 +33,19 @@ class Frame:
 
 def encoded(text: str) -> bytes:
     return sockets.frame(text.encode())
+
+
+class Joined:
+    """Frames for many: joined once, unless forms are in them."""
+
+    __slots__ = ("_bytes", "_frames")
+
+    def __init__(self, frames: list[Frame]) -> None:
+        self._frames = frames
+        self._bytes = b"" if any(frame.own for frame in frames) else b"".join(frame.for_browser("") for frame in frames)
+
+    def for_browser(self, token: str) -> bytes:
+        return self._bytes or b"".join(frame.for_browser(token) for frame in self._frames)
 
 
 def told(**facts: Any) -> Frame:

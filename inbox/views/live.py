@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, current_app, g, make_response, request
@@ -20,7 +20,7 @@ from inbox import realtime, sockets
 from inbox.extensions import sock
 from inbox.realtime import Fact
 from inbox.views.access import signed_in
-from inbox.views.frames import Frame
+from inbox.views.frames import Frame, Joined
 from inbox.views.picture import Shown
 from inbox.views.rounds import SIGNED_OUT, Room
 
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 SAID = 20  # things a page may say before they are taken in
 AT_ONCE = 25  # of them taken in before facts are looked at again
+TOGETHER = 0.004  # seconds within which the facts of one transaction arrive
 RECHECK = 60.0  # seconds between two looks at the sign-in sessions of pages that are told nothing
 RESTART = 1012
 NOTHING = Shown()
@@ -45,9 +46,10 @@ class Connection(sockets.Wire):
         self.shown, self.standpoint, self.place, self.numbers = NOTHING, -1, 0, None
         self.said = 0  # and not taken in yet
 
-    def tell(self, frames: Iterable[Frame]) -> None:
-        if not self.closing:
-            self.push(b"".join(frame.for_browser(self.token) for frame in frames))
+    def tell(self, frames: Sequence[Frame | Joined]) -> None:
+        """Send these frames in one go."""
+        if not self.closing and frames:
+            self.push(frames[0].for_browser(self.token) if len(frames) == 1 else b"".join([frame.for_browser(self.token) for frame in frames]))
 
     def heard(self, text: str) -> None:
         hub.hear(self, text)
@@ -119,7 +121,8 @@ class Hub:
     def _run(self) -> None:
         check = time.monotonic() + RECHECK
         while True:
-            self._wake.wait(self._patience(check))
+            if self._wake.wait(self._patience(check)) and self._facts:
+                time.sleep(TOGETHER)
             self._wake.clear()
             now = time.monotonic()
             everyone, check = now >= check, (now + RECHECK if now >= check else check)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from flask import Flask, render_template
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from inbox.models import Conversation, Member, Viewers, db
 from inbox.realtime import Fact
 from inbox.views import circles, heard, picture, wishes
-from inbox.views.frames import RESYNC, Frame, told
+from inbox.views.frames import RESYNC, Frame, Joined, told
 from inbox.views.picture import Shown
 from inbox.views.tallies import Tally
 
@@ -43,7 +45,7 @@ class Page(Protocol):
     place: int  # a number of the room's for the list that is shown
     numbers: Any  # what its navigation was last told
 
-    def tell(self, frames: Iterable[Frame]) -> None: ...
+    def tell(self, frames: Sequence[Frame | Joined]) -> None: ...
     def close(self, code: int) -> None: ...
 
 
@@ -57,10 +59,15 @@ class Room:
         self.navigation_at, self.navigation_due = 0.0, False
         self.own_navigation: set[int] = set()  # members whose rights changed: theirs is drawn whole
         self._places: dict[Hashable, int] = {}
+        self._shown: WeakValueDictionary[Shown, Shown] = WeakValueDictionary()
 
     def place_of(self, shown: Shown) -> int:
         """A number for the list that a page shows, the same for all that show it; 0 without one."""
         return self._places.setdefault((shown.inbox, shown.work, shown.filter), len(self._places) + 1) if shown.listed else 0
+
+    def same(self, shown: Shown) -> Shown:
+        """The one object for all pages that show this."""
+        return self._shown.setdefault(shown, shown)
 
     def due(self, now: float) -> float | None:
         """The monotonic time at which the navigation has to be looked at, if it has."""
@@ -109,9 +116,19 @@ class Room:
             log.exception("what a page shows could not be taken in")
             found = None
         if found is not None:
-            page.shown, frames = found
+            shown, frames = found
+            page.shown = self.same(shown)
             page.place = self.place_of(page.shown)
             page.tell(frames)
+
+
+@dataclass
+class Crowd:
+    """Pages that show the same to members with one standpoint: what strangers among them are told, and what they show then."""
+
+    then: Shown
+    named: set[int] | None
+    frames: list[Frame | Joined] | None = None
 
 
 class Round:
@@ -133,22 +150,59 @@ class Round:
         self._once: dict[Hashable, Any] = {}
 
     def run(self, pages: set[Any]) -> None:
-        navigating = self._navigating(pages)
-        for page in pages:
-            if "resync" in self.whats:
+        """Tell every page its part: strangers to the change the same bytes, whom it is about their own."""
+        if "resync" in self.whats:
+            for page in pages:
                 page.tell([RESYNC])
-                continue
-            frames = [*self.rows(page), *self.conversation(page), *self.changed]
-            if page.member_id in self.waiting:
-                frames += self.free(page)
-            if page.member_id in self.own:
-                frames += self.once(("tray", page.member_id), page, lambda who: heard.frames(who, self.own[who.id], Shown()))
-            if self.sounding and page.shown.volume and page.shown.sound != "off":
-                frames += self.sound(page)
-            if navigating:
-                frames += self.navigation(page)
+            return
+        self.navigating = self._navigating(pages)
+        alone = {*self.waiting, *self.own}
+        crowds: dict[tuple[int, int], Crowd] = {}
+        for page in pages:
+            key = (page.standpoint, id(page.shown))
+            crowd = crowds.get(key)
+            if crowd is None:
+                crowd = crowds[key] = Crowd(page.shown, self._named(page))
+            if crowd.named is None or page.member_id in crowd.named or page.member_id in alone:
+                frames: list[Frame | Joined] = [*self.common(page), *self.personal(page)]
+            else:
+                if crowd.frames is None:
+                    crowd.frames, crowd.then = self._joined(self.common(page)), page.shown
+                frames, page.shown = crowd.frames, crowd.then
+            if self.navigating:
+                frames = [*frames, *self.navigation(page)]
             if frames:
                 page.tell(frames)
+
+    @staticmethod
+    def _joined(frames: list[Frame]) -> list[Frame | Joined]:
+        return [Joined(frames)] if frames else []
+
+    def common(self, page: Any) -> list[Frame]:
+        """What all pages that show the same are told, as far as they may see it."""
+        frames = [*self.rows(page), *self.conversation(page), *self.changed]
+        if self.sounding and page.shown.volume and page.shown.sound != "off":
+            frames += self.sound(page)
+        return frames
+
+    def personal(self, page: Any) -> list[Frame]:
+        """What is for one member alone."""
+        frames = self.free(page) if page.member_id in self.waiting else []
+        if page.member_id in self.own:
+            frames += self.once(("tray", page.member_id), page, lambda who: heard.frames(who, self.own[who.id], Shown()))
+        return frames
+
+    def _named(self, page: Any) -> set[int] | None:
+        """The members whom this is about, of those with pages that show the same; None when each is told for themselves."""
+        shown: Shown = page.shown
+        if shown.fence or (self.sounding and shown.volume and shown.sound == "mine"):
+            return None
+        ids = self._listed(page)
+        named: set[int] = self._row_circle(ids) if 0 < len(ids) <= MANY else set()
+        if shown.conversation and (shown.conversation in self.touched or self.checking):
+            circle = self._circle(shown)
+            return None if circle is None else named | circle
+        return named
 
     # -- drawn once -----------------------------------------------------------------------------------------------
 
@@ -176,20 +230,44 @@ class Round:
 
     def rows(self, page: Any) -> Frames:
         """Rows of the list, for pages that show one with a conversation that changed."""
-        shown: Shown = page.shown
-        if not page.place or not self.touched:
-            return ()
-        ids = self.kept(("ids", page.standpoint if shown.work else 0, shown.inbox), lambda: self._ids(page))
+        ids = self._listed(page)
         if not ids:
             return ()
         if len(ids) > MANY:
             return (RESYNC,)
-        named = page.member_id if page.member_id in self.kept(("named", ids), lambda: circles.of_rows(ids)) else 0
+        shown: Shown = page.shown
+        named = page.member_id if page.member_id in self._row_circle(ids) else 0
         return self.once(("rows", page.standpoint, page.place, ids, named), page, lambda who: picture.rows(who, shown, ids))
+
+    def _listed(self, page: Any) -> tuple[int, ...]:
+        """The conversations that changed in the inboxes whose list the page shows."""
+        if not page.place or not self.touched:
+            return ()
+        found: tuple[int, ...] = self.kept(("ids", page.standpoint if page.shown.work else 0, page.shown.inbox), lambda: self._ids(page))
+        return found
 
     def _ids(self, page: Any) -> tuple[int, ...]:
         here = self.room.viewers.standpoints[page.standpoint].readable if page.shown.work else {page.shown.inbox}
         return tuple(id for id, inbox in self.touched.items() if inbox in here)
+
+    def _row_circle(self, ids: tuple[int, ...]) -> set[int]:
+        found: set[int] = self.kept(("named", ids), lambda: circles.of_rows(ids))
+        return found
+
+    def _about(self, id: int) -> list[Fact]:
+        found: list[Fact] = self.kept(("about", id), lambda: [f for f in self.facts if f.get("conversation") == id])
+        return found
+
+    def _circle(self, shown: Shown) -> set[int] | None:
+        """Whom the open conversation names in what is new; None when that cannot be told, as older messages came into it."""
+        id, about = shown.conversation, self._about(shown.conversation)
+        if any(f.get("merged") for f in about):
+            return None
+        changed = {f["message"] for f in about if f.get("message")}
+        found: set[int] = self.kept(
+            ("circle", id, shown.last_message, shown.last_event), lambda: circles.of_conversation(id, changed, shown.last_message, shown.last_event)
+        )
+        return found
 
     def conversation(self, page: Any) -> Frames:
         """The open conversation: what is new in it, its lock, its head."""
@@ -197,24 +275,22 @@ class Round:
         id = shown.conversation
         if not id or not (id in self.touched or self.checking):
             return ()
-        about = self.kept(("about", id), lambda: [f for f in self.facts if f.get("conversation") == id])
-        seen = (shown.last_message, shown.last_event)
-        named = self.kept(("circle", id, *seen), lambda: circles.of_conversation(id, {f["message"] for f in about if f.get("message")}, *seen))
-        merged = self.kept(("merged", id), lambda: any(f.get("merged") for f in about))
-        own = page.member_id if shown.fence or merged or page.member_id in named else 0
-        key = ("conversation", page.standpoint, page.place, id, *seen, shown.heading, shown.fence, own)
+        circle = self._circle(shown)
+        own = page.member_id if shown.fence or circle is None or page.member_id in circle else 0
+        key = ("conversation", page.standpoint, page.place, id, shown.last_message, shown.last_event, shown.heading, shown.fence, own)
         after: list[Shown] = []
 
         def draw(who: Member) -> list[str]:
-            texts, then = picture.conversation(who, shown, about)
+            texts, then = picture.conversation(who, shown, self._about(id))
             after.append(then)
             return texts
 
         frames = self.once(key, page, draw)
         if after:
             self._once["then", key] = after[0]
-        then = self._once.get(("then", key), shown)
-        page.shown = shown.but(conversation=then.conversation, fence=then.fence, last_message=then.last_message, last_event=then.last_event)
+        then = self._once.get(("then", key))
+        if then is not None:
+            page.shown = self.room.same(shown.but(conversation=then.conversation, fence=then.fence, last_message=then.last_message, last_event=then.last_event))
         return frames
 
     def free(self, page: Any) -> list[Frame]:

@@ -67,10 +67,10 @@ class House:
             self.parts["live"] = self.live_port
         from flask_migrate import upgrade
 
-        with self.app.app_context():
-            upgrade()
-            self.world = World(self.app)
-            self.fill()
+        stack.enter_context(self.app.app_context())
+        upgrade()
+        self.world = World(self.app)
+        self.fill()
         self.pids: list[int] = []
         self.processes = {name: self.start(stack, [sys.executable, "-m", "inbox.supervisor", name], port) for name, port in self.parts.items()}
         self.sockets_at = self.parts.get("live", self.port)
@@ -287,8 +287,9 @@ def running(database: str) -> Iterator[tuple[contextlib.ExitStack, House]]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with contextlib.ExitStack() as stack:
         house = House(stack, database)
-        with house.app.app_context():
+        try:
             yield stack, house
+        finally:
             db.session.remove()
             db.engine.dispose()
 
@@ -307,7 +308,10 @@ def fanout(database: str) -> dict[str, Any]:
         crowd.open(house.sockets_at, cookies, origin)
         crowd.say(show(house, True), b'"shown"')
         bare_port = free_port()
-        command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{bare_port}", "-k", "gthread", "--threads", str(VIEWERS + 40), "--worker-connections", str(2 * VIEWERS), "tests.bench.bare:create()"]
+        command = [
+            *(sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{bare_port}", "-k", "gthread", "--threads", str(VIEWERS + 40), "--worker-connections", str(2 * VIEWERS + 100)),
+            *("--no-control-socket", "--worker-tmp-dir", "/dev/shm", "--graceful-timeout", "1", "--log-level", "error", "tests.bench.bare:create()"),
+        ]
         floor = house.start(stack, command, bare_port)
         bare.open(bare_port, cookies, origin)
         found: dict[str, Any] = {"database": database, "viewers": VIEWERS, "events": EVENTS}
