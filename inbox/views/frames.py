@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import string
+from collections.abc import Iterable
 from typing import Any
 
 from inbox import sockets
@@ -13,39 +14,29 @@ TOKEN = "".join(secrets.choice(string.ascii_letters) for _ in range(64))  # stan
 
 
 class Frame:
-    """A text for open pages: the same bytes for everybody, but for the token of forms in it."""
+    """Texts for open pages, encoded once: the same bytes for everybody, but for the token of forms in them."""
 
-    __slots__ = ("_bytes", "_text")
+    __slots__ = ("_parts", "texts")
 
-    def __init__(self, text: str) -> None:
-        self._text = text if TOKEN in text else ""
-        self._bytes = b"" if self._text else encoded(text)
+    def __init__(self, *texts: str) -> None:
+        self.texts = texts
+        self._parts: dict[int, list[bytes]] = {}  # by the length of tokens: what stands around them
 
-    @property
-    def own(self) -> bool:
-        """Whether each browser gets bytes of its own."""
-        return bool(self._text)
-
-    def for_browser(self, token: str) -> bytes:
+    def for_browser(self, token: bytes) -> bytes:
         """The bytes for a browser whose forms carry this token."""
-        return self._bytes or encoded(self._text.replace(TOKEN, token))
+        parts = self._parts.get(len(token)) or self._split(len(token))
+        return token.join(parts)
+
+    def _split(self, length: int) -> list[bytes]:
+        mark = (TOKEN * (length // len(TOKEN) + 1))[:length]
+        parts = b"".join(sockets.frame(text.replace(TOKEN, mark).encode()) for text in self.texts).split(mark.encode()) if length else []
+        self._parts[length] = parts
+        return parts
 
 
-def encoded(text: str) -> bytes:
-    return sockets.frame(text.encode())
-
-
-class Joined:
-    """Frames for many: joined once, unless forms are in them."""
-
-    __slots__ = ("_bytes", "_frames")
-
-    def __init__(self, frames: list[Frame]) -> None:
-        self._frames = frames
-        self._bytes = b"" if any(frame.own for frame in frames) else b"".join(frame.for_browser("") for frame in frames)
-
-    def for_browser(self, token: str) -> bytes:
-        return self._bytes or b"".join(frame.for_browser(token) for frame in self._frames)
+def joined(frames: Iterable[Frame]) -> Frame:
+    """All these in one."""
+    return Frame(*(text for frame in frames for text in frame.texts))
 
 
 def told(**facts: Any) -> Frame:

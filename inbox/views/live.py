@@ -20,7 +20,7 @@ from inbox import realtime, sockets
 from inbox.extensions import sock
 from inbox.realtime import Fact
 from inbox.views.access import signed_in
-from inbox.views.frames import Frame, Joined
+from inbox.views.frames import Frame
 from inbox.views.picture import Shown
 from inbox.views.rounds import SIGNED_OUT, Room
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 SAID = 20  # things a page may say before they are taken in
 AT_ONCE = 25  # of them taken in before facts are looked at again
-TOGETHER = 0.004  # seconds within which the facts of one transaction arrive
+TOGETHER = 0.008  # seconds within which the facts of one transaction arrive
 RECHECK = 60.0  # seconds between two looks at the sign-in sessions of pages that are told nothing
 RESTART = 1012
 NOTHING = Shown()
@@ -42,11 +42,11 @@ class Connection(sockets.Wire):
     def __init__(self, sock: socket.socket, app: Flask, session_id: int, member_id: int, account_id: int, token: str) -> None:
         super().__init__(sock)
         self.app = app
-        self.session_id, self.member_id, self.account_id, self.token = session_id, member_id, account_id, token
+        self.session_id, self.member_id, self.account_id, self.token = session_id, member_id, account_id, token.encode()
         self.shown, self.standpoint, self.place, self.numbers = NOTHING, -1, 0, None
         self.said = 0  # and not taken in yet
 
-    def tell(self, frames: Sequence[Frame | Joined]) -> None:
+    def tell(self, frames: Sequence[Frame]) -> None:
         """Send these frames in one go."""
         if not self.closing and frames:
             self.push(frames[0].for_browser(self.token) if len(frames) == 1 else b"".join([frame.for_browser(self.token) for frame in frames]))

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from inbox.models import Conversation, Member, Viewers, db
 from inbox.realtime import Fact
 from inbox.views import circles, heard, picture, wishes
-from inbox.views.frames import RESYNC, Frame, Joined, told
+from inbox.views.frames import RESYNC, Frame, joined, told
 from inbox.views.picture import Shown
 from inbox.views.tallies import Tally
 
@@ -45,7 +45,7 @@ class Page(Protocol):
     place: int  # a number of the room's for the list that is shown
     numbers: Any  # what its navigation was last told
 
-    def tell(self, frames: Sequence[Frame | Joined]) -> None: ...
+    def tell(self, frames: Sequence[Frame]) -> None: ...
     def close(self, code: int) -> None: ...
 
 
@@ -128,7 +128,7 @@ class Crowd:
 
     then: Shown
     named: set[int] | None
-    frames: list[Frame | Joined] | None = None
+    frames: list[Frame] | None = None
 
 
 class Round:
@@ -164,19 +164,16 @@ class Round:
             if crowd is None:
                 crowd = crowds[key] = Crowd(page.shown, self._named(page))
             if crowd.named is None or page.member_id in crowd.named or page.member_id in alone:
-                frames: list[Frame | Joined] = [*self.common(page), *self.personal(page)]
+                frames = [*self.common(page), *self.personal(page)]
             else:
                 if crowd.frames is None:
-                    crowd.frames, crowd.then = self._joined(self.common(page)), page.shown
+                    frames = self.common(page)
+                    crowd.frames, crowd.then = [joined(frames)] if frames else [], page.shown
                 frames, page.shown = crowd.frames, crowd.then
             if self.navigating:
                 frames = [*frames, *self.navigation(page)]
             if frames:
                 page.tell(frames)
-
-    @staticmethod
-    def _joined(frames: list[Frame]) -> list[Frame | Joined]:
-        return [Joined(frames)] if frames else []
 
     def common(self, page: Any) -> list[Frame]:
         """What all pages that show the same are told, as far as they may see it."""

@@ -183,6 +183,12 @@ def test_a_part_alone_asks_for_the_shared_redis(start: Callable[..., Started], p
     assert alone.text.startswith("REDIS_URL is not set: ") and alone.text.count("\n") == 1
 
 
+def test_live_alone_asks_for_postgresql(start: Callable[..., Started]) -> None:
+    alone = start("live", REDIS_URL="unix:///nowhere/v.sock?db=0")
+    assert alone.process.wait(30) == 2
+    assert alone.text.startswith("“live” needs PostgreSQL") and alone.text.count("\n") == 1
+
+
 @pytest.mark.parametrize(("name", "value"), [("PORT", "abc"), ("DATABASE_URL", "mysql://x/y"), ("HOST", "192.0.2.1")])
 def test_a_bad_setting_is_one_sentence(start: Callable[..., Started], name: str, value: str) -> None:
     system = start(**{name: value})
