@@ -174,7 +174,8 @@ class Loop:
         """Watch a connection from now on."""
         with self._lock:
             self._pinged.append(wire)
-            self._selector.register(wire.sock, selectors.EVENT_READ, wire)
+            behind = wire._backlog is not None  # it was told something before it was watched
+            self._selector.register(wire.sock, selectors.EVENT_READ | (selectors.EVENT_WRITE if behind else 0), wire)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="sockets", daemon=True)
                 self._thread.start()
@@ -200,7 +201,10 @@ class Loop:
             now = time.monotonic()
             if now - tick >= 1.0:
                 tick = now
-                self._look_after(now)
+                try:
+                    self._look_after(now)
+                except Exception:
+                    log.exception("sockets could not be looked after")
 
     def _look_after(self, now: float) -> None:
         """Ping who is due; end who did not answer the last one, and who has had time to confirm the end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, undefer
@@ -42,9 +43,12 @@ class AccessChange(Model):
         db.session.execute(sa.delete(AccessChange).where(AccessChange.id <= newest - KEPT).execution_options(synchronize_session=False))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Standpoint:
-    """All about a member that decides what they may see and how it is written: who has the same reads the same, unless it is about themselves."""
+    """All about a member that decides what they may see and how it is written: who has the same reads the same, unless it is about themselves.
+
+    `Viewers` keeps one object for each, so that the object itself is what they have in common.
+    """
 
     held: frozenset[tuple[int | None, frozenset[Permission]]]  # what their roles allow, by team
     roles: tuple[str, ...]  # their names, for the sentence that says why not
@@ -54,6 +58,10 @@ class Standpoint:
     time_zone: str
     language: str
     covered: str | None  # None: numbers and addresses are shown; else the digits of their own, which stays readable
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return self.held, self.roles, self.seated, self.reach, self.readable, self.time_zone, self.language, self.covered
 
     @staticmethod
     def of(member: Member) -> Standpoint:
@@ -71,7 +79,7 @@ class Viewer:
 
     member_id: int
     ends_at: datetime
-    standpoint: int  # a number of `Viewers`
+    standpoint: Standpoint
 
 
 class Viewers:
@@ -79,8 +87,7 @@ class Viewers:
 
     def __init__(self, account_id: int) -> None:
         self.account_id = account_id
-        self.standpoints: list[Standpoint] = []
-        self._numbers: dict[Standpoint, int] = {}
+        self._standpoints: WeakValueDictionary[tuple[object, ...], Standpoint] = WeakValueDictionary()
         self._viewers: dict[int, Viewer] = {}
         self._mark: tuple[int, int | None, int | None] | None = None
 
@@ -107,13 +114,13 @@ class Viewers:
             self._viewers.pop(id, None)
         query = sa.select(LoginSession.id, LoginSession.member_id, LoginSession.seen_at, LoginSession.created_at).where(LoginSession.id.in_(ids), LoginSession.revoked_at.is_(None))
         rows = db.session.execute(query).all()
-        numbers = self._read_members({row.member_id for row in rows})
+        members = self._read_members({row.member_id for row in rows})
         for id, member_id, seen_at, created_at in rows:
             ends_at = min(seen_at + SESSION_IDLE, created_at + SESSION_LIFE)
-            if ends_at >= now and member_id in numbers:
-                self._viewers[id] = Viewer(member_id, ends_at, numbers[member_id])
+            if ends_at >= now and member_id in members:
+                self._viewers[id] = Viewer(member_id, ends_at, members[member_id])
 
-    def _read_members(self, ids: set[int]) -> dict[int, int]:
+    def _read_members(self, ids: set[int]) -> dict[int, Standpoint]:
         """The standpoints of those of these members who are active."""
         if not ids:
             return {}
@@ -125,11 +132,6 @@ class Viewers:
         for member in members:
             member.forget_rights()
             member.__dict__["reach"] = member.reaching((id, team, owner, (member.id, id) in inside) for id, team, owner in inboxes)
-            found[member.id] = self._number(Standpoint.of(member))
+            standpoint = Standpoint.of(member)
+            found[member.id] = self._standpoints.setdefault(standpoint.key, standpoint)
         return found
-
-    def _number(self, standpoint: Standpoint) -> int:
-        if standpoint not in self._numbers:
-            self._numbers[standpoint] = len(self.standpoints)
-            self.standpoints.append(standpoint)
-        return self._numbers[standpoint]

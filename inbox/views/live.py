@@ -22,7 +22,7 @@ from inbox.realtime import Fact
 from inbox.views.access import signed_in
 from inbox.views.frames import Frame
 from inbox.views.picture import Shown
-from inbox.views.rounds import SIGNED_OUT, Room
+from inbox.views.rooms import SIGNED_OUT, Room
 
 bp = Blueprint("live", __name__)
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Connection(sockets.Wire):
         super().__init__(sock)
         self.app = app
         self.session_id, self.member_id, self.account_id, self.token = session_id, member_id, account_id, token.encode()
-        self.shown, self.standpoint, self.place, self.numbers = NOTHING, -1, 0, None
+        self.shown, self.standpoint, self.place, self.numbers = NOTHING, None, None, None
         self.said = 0  # and not taken in yet
 
     def tell(self, frames: Sequence[Frame]) -> None:
@@ -126,7 +126,10 @@ class Hub:
             self._wake.clear()
             now = time.monotonic()
             everyone, check = now >= check, (now + RECHECK if now >= check else check)
-            self._turn(everyone, now)
+            try:
+                self._turn(everyone, now)
+            except Exception:
+                log.exception("a turn of live pages failed")
 
     def _patience(self, check: float) -> float:
         """Seconds until something has to be looked at without being called."""

