@@ -23,7 +23,7 @@ def of_rows(ids: Sequence[int]) -> set[int]:
 
 
 def of_conversation(id: int, changed: Collection[int], last_message: int, last_event: int) -> set[int]:
-    """The members whom an open conversation names in what is new since these ids or changed, in its head, or in its lock."""
+    """The members whom an open conversation names in what is new since these ids or changed, or in its head, besides those of its row."""
     new = sa.and_(Message.conversation_id == id, sa.or_(Message.id > last_message, Message.id.in_(changed)))
     parts = [
         sa.select(LockWaiter.member_id).where(LockWaiter.conversation_id == id),
@@ -32,7 +32,7 @@ def of_conversation(id: int, changed: Collection[int], last_message: int, last_e
         sa.select(Message.author_id).where(new),
         sa.select(Mention.member_id).join(Message, Message.id == Mention.message_id).where(new),
     ]
-    named: set[int | None] = {*of_rows([id]), *db.session.scalars(sa.union(*parts))}
+    named: set[int | None] = set(db.session.scalars(sa.union(*parts)))
     query = sa.select(Event.actor_id, Event.data).where(Event.conversation_id == id, Event.id > last_event, Event.kind.in_(SHOWN)).limit(50)
     for actor_id, data in db.session.execute(query):
         named |= {actor_id, *(value for value in data.values() if isinstance(value, int))}

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 SAID = 20  # things a page may say before they are taken in
 AT_ONCE = 25  # of them taken in before facts are looked at again
-TOGETHER = 0.008  # seconds within which the facts of one transaction arrive
+TOGETHER = 0.005  # seconds within which the facts of one transaction arrive
 RECHECK = 60.0  # seconds between two looks at the sign-in sessions of pages that are told nothing
 RESTART = 1012
 NOTHING = Shown()

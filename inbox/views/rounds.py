@@ -174,7 +174,7 @@ class Round:
         found: set[int] = self.kept(
             ("circle", id, shown.last_message, shown.last_event), lambda: circles.of_conversation(id, changed, shown.last_message, shown.last_event)
         )
-        return found
+        return found | self._row_circle((id,))
 
     def conversation(self, page: Any) -> Frames:
         """The open conversation: what is new in it, its lock, its head."""
