@@ -97,10 +97,9 @@ class Viewers:
         if mark != self._mark:
             self._viewers.clear()
         self._mark = mark
-        known = self._viewers
-        unknown = sorted({id for id in sessions if id not in known or known[id].ends_at < now})
-        if len(known) > 2 * (len(unknown) + PARTS):
-            wanted = set(sessions)
+        known, wanted = self._viewers, set(sessions)
+        unknown = sorted(id for id in wanted if id not in known or known[id].ends_at < now)
+        if len(known) > 2 * len(wanted) + PARTS:  # many have left
             self._viewers = {id: viewer for id, viewer in known.items() if id in wanted}
         for start in range(0, len(unknown), PARTS):
             self._read(unknown[start : start + PARTS], now)

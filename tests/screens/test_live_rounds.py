@@ -11,7 +11,7 @@ import pytest
 import simple_websocket
 import sqlalchemy as sa
 
-from inbox.models import AccessChange, InboxMember, LoginSession, Member, Role, SavedView, db, transaction
+from inbox.models import AccessChange, InboxMember, LoginSession, Member, Role, SavedView, Viewers, db, transaction, viewers
 from inbox.models.conversation import Filter
 from inbox.permissions import Permission
 from inbox.views import live, picture, rounds
@@ -261,6 +261,19 @@ def test_reading_changes_no_access_and_old_changes_are_forgotten(world, client):
         AccessChange.forget_old()
     assert db.session.scalar(sa.select(sa.func.count()).select_from(AccessChange)) <= 1000
     assert AccessChange.mark(world.harbor.id) != mark
+
+
+def test_viewers_who_left_are_forgotten_and_no_others(world, monkeypatch):
+    monkeypatch.setattr(viewers, "PARTS", 1)
+    with transaction():
+        for who in [world.maya, world.theo, world.uma] * 3:
+            LoginSession.start(who, ip="127.0.0.1", user_agent="test")
+    ids = [row.id for who in (world.maya, world.theo, world.uma) for row in LoginSession.living(who)]
+    known = Viewers(world.harbor.id)
+    for here in (ids, ids, ids[:2], ids[:2], ids):
+        known.look(id for id in here)
+        assert all(known.of(id) for id in here)
+        assert len(known._viewers) <= 2 * len(here) + 1
 
 
 def test_assigning_to_oneself_needs_no_name(world, client):
