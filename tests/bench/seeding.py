@@ -15,6 +15,7 @@ import random
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -246,11 +247,11 @@ def without_indexes() -> Iterator[None]:
             connection.exec_driver_sql(f'DROP INDEX "{name}"')
     yield
     waiting = sorted((made for _, made in found), key=lambda made: "gin" not in made.lower())
-    lock = threading.Lock()
+    lock, database = threading.Lock(), db.engine  # the threads have no app
 
     def build() -> None:
-        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            if db.engine.dialect.name == "postgresql":
+        with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if database.dialect.name == "postgresql":
                 connection.exec_driver_sql("SET maintenance_work_mem = '768MB'")
                 connection.exec_driver_sql("SET max_parallel_maintenance_workers = 0")
             while True:
@@ -260,11 +261,10 @@ def without_indexes() -> Iterator[None]:
                     made = waiting.pop(0)
                 connection.exec_driver_sql(made)
 
-    threads = [threading.Thread(target=build) for _ in range(1 if db.engine.dialect.name == "sqlite" else 2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    workers = 1 if database.dialect.name == "sqlite" else 2
+    with ThreadPoolExecutor(workers) as pool:
+        for built in [pool.submit(build) for _ in range(workers)]:
+            built.result()
 
 
 def fill(world: World, size: int) -> None:
