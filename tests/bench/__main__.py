@@ -67,7 +67,8 @@ def live(name: str) -> Callable[[str, str], list[dict[str, Any]]]:
     def run(database: str, size: str) -> list[dict[str, Any]]:
         from tests.bench import live as lives
 
-        return list(getattr(lives, name)(database))
+        found = getattr(lives, name)("sqlite" if database == "sqlite" else "postgresql")
+        return [{"name": name, "db": database, **{key: value for key, value in found.items() if key != "database"}}]
 
     return run
 

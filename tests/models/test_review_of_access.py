@@ -250,9 +250,10 @@ def test_CONV_2_more_inboxes_than_one_query_may_have_parts(world, monkeypatch):
     from inbox.models.conversation import listing
 
     world.conversation()
-    one = Conversation.counts(world.maya, [world.front])
-    monkeypatch.setattr(listing, "PARTS", 2)
-    assert Conversation.counts(world.maya, [world.front]) == one and one[world.front.id]["unassigned"] == 1
+    both = [world.front, world.pharmacy]
+    one = Conversation.counts(world.maya, both)
+    monkeypatch.setattr(listing, "INBOXES", 1)
+    assert Conversation.counts(world.maya, both) == one and one[world.front.id]["unassigned"] == 1 and len(one) == 2
     monkeypatch.undo()
     made = [type(world.front)(id=10_000 + n) for n in range(250)]
     counts = Conversation.counts(world.maya, [world.front, *made])
