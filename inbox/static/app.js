@@ -57,6 +57,7 @@ function upsert(box, fragment) {
     if (!old && gap && key(el) <= key(gap)) continue;  // between what the thread shows and its end
     if (!old) { place(box, el); if (box.id === 'rows') newer(el); arrived(el); }
     else if (old.className === 'day' || el.dataset.kind === 'call' && old.isEqualNode(el)) continue;  // a voicemail goes on playing
+    else if (old.under) { old.under = el; continue; }  // a finger is on it: afterwards
     else {
       const focused = old.contains(document.activeElement) && document.activeElement.matches('a'), moved = old.dataset.key !== el.dataset.key;
       old.replaceWith(el);

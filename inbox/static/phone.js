@@ -9,15 +9,20 @@ function act(right) {  // what that direction does to this row: words, address, 
   if (view === 'archived') return ['Reopen', 'archival/undo', {}];
   return ['snoozed', 'spam'].includes(view) || document.body.hasAttribute('data-offline') ? null : ['Archive', 'archival', {}];
 }
+function free(r) {  // the finger has left it: it may be as it is by now
+  const now = r?.under; if (!now) return r;
+  delete r.under; if (now === true || !r.isConnected) return r;
+  r.replaceWith(now); htmx.process(now); return now;
+}
 export function down(e) {
   const over = e.target.closest('#rows .conv-row');
   if (!over || !e.isPrimary || e.target.closest('.pick')) return;
-  row = over; x = e.clientX; y = e.clientY; dx = 0; swiping = false;
+  free(row); row = over; row.under = true; x = e.clientX; y = e.clientY; dx = 0; swiping = false;
   clearTimeout(timer); timer = setTimeout(hold, LONG);
 }
 function hold() {
   const box = $('.pick', row); if (!box || swiping) return;
-  held = true; row = null; navigator.vibrate?.(10); box.click();
+  held = true; const now = free(row); row = null; navigator.vibrate?.(10); $('.pick', now).click();
 }
 function move(e) {
   if (!row || !e.isPrimary) return;
@@ -26,7 +31,7 @@ function move(e) {
   if (!swiping && Math.max(Math.abs(dx), dy) < 10) return;
   clearTimeout(timer);
   const what = act(dx > 0);
-  if (!swiping && (dy > Math.abs(dx) || !what)) { row = null; return; }
+  if (!swiping && (dy > Math.abs(dx) || !what)) { free(row); row = null; return; }
   if (!swiping) { swiping = true; row.append(Object.assign(document.createElement('span'), { className: 'swipe' })); }
   row.dataset.swipe = dx > 0 ? 'right' : 'left'; row.toggleAttribute('data-far', Math.abs(dx) >= FAR && !!what);
   $('.swipe', row).textContent = what?.[0] ?? '';
@@ -37,9 +42,9 @@ function up(e) {
   if (held || swiping) at = [e.clientX, e.clientY];
   if (held) { held = false; done = Date.now(); }
   const over = row, what = over && swiping && Math.abs(dx) >= FAR && act(dx > 0); row = null;
-  if (!over || !swiping) return;
-  done = Date.now(); swiping = false; settle(over);
-  if (what) send(over, ...what);
+  if (over && swiping) { done = Date.now(); settle(over); }
+  const now = free(over), swiped = swiping; swiping = false;
+  if (what && swiped) send(now, ...what);
 }
 function settle(over) { $('.swipe', over)?.remove(); delete over.dataset.swipe; over.removeAttribute('data-far'); over.style.removeProperty('--x'); }
 async function send(over, words, where, values) {
@@ -61,7 +66,7 @@ async function send(over, words, where, values) {
 }
 addEventListener('pointermove', move);
 addEventListener('pointerup', up);
-addEventListener('pointercancel', () => { clearTimeout(timer); if (row && swiping) settle(row); row = null; swiping = held = false; });
+addEventListener('pointercancel', () => { clearTimeout(timer); if (row && swiping) settle(row); free(row); row = null; swiping = held = false; });
 addEventListener('click', e => { if (e.isTrusted && Date.now() - done < 400 && Math.hypot(e.clientX - at[0], e.clientY - at[1]) < 24) {  // the finger comes up, wherever things have moved to
   e.preventDefault(); e.stopImmediatePropagation(); } }, true);
 addEventListener('contextmenu', e => { if (e.target.closest?.('#rows .conv-row')) e.preventDefault(); });

@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from inbox import config, create_app
 from inbox.extensions import db
 from inbox.models import LoginSession, Member, transaction
-from tests.conftest import free_port, postgres_url
+from tests.conftest import FERNET, free_port, postgres_url
 from tests.world import World
 
 ROOT = Path(__file__).parent.parent.parent
@@ -36,7 +36,7 @@ class House:
         self.url = f"http://localhost:{self.port}"
         self.simulator = f"http://localhost:{self.sandbox_port}"
         environ = {k: v for k, v in os.environ.items() if not k.startswith(("TEST_", "PYTEST", "REDIS_URL", "DATABASE_URL"))}
-        environ |= {"INBOX_DATA": str(data), "PORT": str(self.port), "SANDBOX_PORT": str(self.sandbox_port), "SANDBOX_FAST_REVIEW": "1", "THREADS": "60"}
+        environ |= {"INBOX_DATA": str(data), "PORT": str(self.port), "SANDBOX_PORT": str(self.sandbox_port), "SANDBOX_FAST_REVIEW": "1", "THREADS": "60", "ENCRYPTION_KEY": FERNET}
         environ.pop("SANDBOX_URL", None)
         if database_url:
             environ["DATABASE_URL"] = database_url
