@@ -241,7 +241,7 @@ def without_indexes() -> Iterator[None]:
             "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() AND indexname NOT IN (SELECT conname FROM pg_constraint)"
             f" AND tablename IN ({', '.join(repr(n) for n in [*names, 'message_words', 'contact_words'])})"  # noqa: S608
         )
-    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with db.engine.begin() as connection:
         found = [(name, made) for name, made in connection.exec_driver_sql(query).all() if name not in ("uq_conversation_open",)]
         for name, _ in found:
             connection.exec_driver_sql(f'DROP INDEX "{name}"')
@@ -250,15 +250,15 @@ def without_indexes() -> Iterator[None]:
     lock, database = threading.Lock(), db.engine  # the threads have no app
 
     def build() -> None:
-        with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            if database.dialect.name == "postgresql":
-                connection.exec_driver_sql("SET maintenance_work_mem = '768MB'")
-                connection.exec_driver_sql("SET max_parallel_maintenance_workers = 0")
-            while True:
-                with lock:
-                    if not waiting:
-                        return
-                    made = waiting.pop(0)
+        while True:
+            with lock:
+                if not waiting:
+                    return
+                made = waiting.pop(0)
+            with database.begin() as connection:
+                if database.dialect.name == "postgresql":
+                    connection.exec_driver_sql("SET LOCAL maintenance_work_mem = '768MB'")
+                    connection.exec_driver_sql("SET LOCAL max_parallel_maintenance_workers = 0")
                 connection.exec_driver_sql(made)
 
     workers = 1 if database.dialect.name == "sqlite" else 2
@@ -272,14 +272,15 @@ def fill(world: World, size: int) -> None:
     filling = Filling(world, size, texts())
     with without_indexes():
         filling.rows()
-    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if db.engine.dialect.name == "postgresql":
+    if db.engine.dialect.name == "postgresql":
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             for table in ("event", "contact", "conversation", "message", "tagging"):
                 connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")  # noqa: S608
             for statement in engine.CREATE["postgresql"]:
                 connection.exec_driver_sql(statement)
             connection.exec_driver_sql("VACUUM ANALYZE")
-        else:
+    else:
+        with db.engine.begin() as connection:
             connection.exec_driver_sql("ANALYZE")
     with transaction():
         db.session.add_all([index.SearchMark(name=name, reached=2**31 - 1, until=2**31 - 1) for name in ("messages", "contacts")])
