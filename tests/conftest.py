@@ -8,6 +8,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -116,33 +117,37 @@ def base_app(database: str, tmp_path_factory: pytest.TempPathFactory, carrier_po
     from flask_migrate import upgrade
 
     folder = tmp_path_factory.mktemp(database)
+    with own_database(database, folder, f"inbox_test_{os.getpid()}_{worker_id}") as url:
+        app = make_app(folder, url, carrier_port)
+        with app.app_context():
+            upgrade()
+            db.engine.dispose()
+        if database == "sqlite":
+            shutil.copy(folder / "inbox.db", folder / "template.db")
+        yield app
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
+
+
+@contextmanager
+def own_database(database: str, folder: Path, name: str) -> Iterator[str]:
+    """The address of an empty database: a file of the folder, or one of that name on the server, dropped afterwards."""
     if database == "sqlite":
-        url, drop = f"sqlite:///{folder}/inbox.db", None
-    else:
-        server = postgres_url()
-        if server is None:
-            pytest.skip("PostgreSQL is missing: run `python3 app.py test`, which starts one.")
-        name = f"inbox_test_{os.getpid()}_{worker_id}"
-        admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
-            connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
-        url, drop = sa.make_url(server).set(database=name).render_as_string(hide_password=False), (admin, name)
-    app = make_app(folder, url, carrier_port)
-    with app.app_context():
-        upgrade()
-        db.engine.dispose()
-    if database == "sqlite":
-        shutil.copy(folder / "inbox.db", folder / "template.db")
-    yield app
-    with app.app_context():
-        db.session.remove()
-        db.engine.dispose()
-    if drop:
-        with drop[0].connect() as connection:
-            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{drop[1]}" WITH (FORCE)')
-        drop[0].dispose()
+        yield f"sqlite:///{folder}/inbox.db"
+        return
+    server = postgres_url()
+    if server is None:
+        pytest.skip("PostgreSQL is missing: run `python3 app.py test`, which starts one.")
+    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+    yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    admin.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.bench.stack import Client, free_port, processes, tree, wait_for
+from tests.bench.stack import Client, processes, tree, wait_for
+from tests.conftest import free_port
 from tests.run import PRODUCT_NAMES, ROOT
 
 BUDGET_MB, BUDGET_S, QUIET = 200, 3.0, 20

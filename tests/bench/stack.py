@@ -7,7 +7,6 @@ import http.client
 import os
 import re
 import signal
-import socket
 import sqlite3
 import statistics
 import subprocess
@@ -22,7 +21,7 @@ from urllib.parse import urlencode
 import psycopg
 
 from tests.bench.seeding import Seeded
-from tests.conftest import FERNET
+from tests.conftest import FERNET, free_port
 from tests.run import PRODUCT_NAMES, ROOT
 from tests.world import PASSWORD
 
@@ -57,12 +56,6 @@ class Figure:
             "floor_ms": round(floor, 2) if floor else None, "ratio": round(self.cpu_ms / floor, 2) if floor else None, "p50_ms": round(walls[len(walls) // 2], 1),
             "p99_ms": round(walls[min(len(walls) - 1, int(len(walls) * 0.99))], 1), "n": len(self.wall), "load": round(os.getloadavg()[0], 1), "budget": self.budget or None,
         }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def processes() -> dict[int, tuple[int, float, str]]:

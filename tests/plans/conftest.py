@@ -6,13 +6,12 @@ import os
 from collections.abc import Iterator
 
 import pytest
-import sqlalchemy as sa
 from flask import Flask
 from flask_migrate import upgrade
 
 from inbox import background, clock, realtime, throttle
 from inbox.extensions import db
-from tests.conftest import Bell, make_app, postgres_url
+from tests.conftest import Bell, make_app, own_database
 from tests.pages import CheckedClient
 from tests.plans.gaps import GAPS
 from tests.plans.judge import Judge
@@ -23,36 +22,19 @@ from tests.plans.seed import Seed
 def large(database: str, tmp_path_factory: pytest.TempPathFactory, carrier_port: int, worker_id: str) -> Iterator[tuple[Flask, Seed]]:
     """An app on a database with everything in it."""
     folder = tmp_path_factory.mktemp(f"plans-{database}")
-    drop = None
-    if database == "sqlite":
-        url = f"sqlite:///{folder}/inbox.db"
-    else:
-        server = postgres_url()
-        if server is None:
-            pytest.skip("PostgreSQL is missing: run `python3 app.py test`, which starts one.")
-        name = f"inbox_plans_{os.getpid()}_{worker_id}"
-        admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
-            connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
-        url, drop = sa.make_url(server).set(database=name).render_as_string(hide_password=False), (admin, name)
-    app = make_app(folder, url, carrier_port)
-    with app.app_context(), pytest.MonkeyPatch.context() as quiet:
-        quiet.setattr(background, "_ring", lambda job, args, on: None)
-        quiet.setattr(realtime, "_send", lambda fact: None)
-        upgrade()
-        seed = Seed(app)
-        db.session.remove()
-    print(f"\n{database}: {seed.seconds:.1f} s to seed")
-    yield app, seed
-    with app.app_context():
-        db.session.remove()
-        db.engine.dispose()
-    if drop:
-        with drop[0].connect() as connection:
-            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{drop[1]}" WITH (FORCE)')
-        drop[0].dispose()
+    with own_database(database, folder, f"inbox_plans_{os.getpid()}_{worker_id}") as url:
+        app = make_app(folder, url, carrier_port)
+        with app.app_context(), pytest.MonkeyPatch.context() as quiet:
+            quiet.setattr(background, "_ring", lambda job, args, on: None)
+            quiet.setattr(realtime, "_send", lambda fact: None)
+            upgrade()
+            seed = Seed(app)
+            db.session.remove()
+        print(f"\n{database}: {seed.seconds:.1f} s to seed")
+        yield app, seed
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
 
 
 @pytest.fixture
